@@ -219,27 +219,34 @@ def _without_members(*left_out: str) -> Callable[[], AbstractContextManager[Any]
     return off
 
 
+def _without_favour() -> AbstractContextManager[Any]:
+    """Return a patch by which no member is favoured beforehand."""
+    from skmeta._tabular._weights import TimeRule
+
+    return patch.object(TimeRule, "favour", lambda _, level, *__: level)
+
+
 def _without_in_time(*left_out: str) -> Callable[[], AbstractContextManager[Any]]:
     """Return a patch that gives members of tables in time no weight."""
 
     def off() -> AbstractContextManager[Any]:
-        from skmeta.grouped.longitudinal import _model, _weights
+        from skmeta._tabular import _mixture
 
-        weigh, complete, names = _weights.average_weights, _model.Members.complete, list[str]()
+        weigh, join, names = _mixture._weigh, _mixture.join_levels, list[str]()
 
-        def complete_and_name(members: Any, outputs: dict[str, Any], *rest: Any) -> Any:
-            names[:] = [*outputs, _model.TREES]
-            return complete(members, outputs, *rest)
+        def weigh_and_name(held_out: Any, members: Any, *rest: Any) -> Any:
+            names[:] = members
+            return weigh(held_out, members, *rest)
 
-        def weigh_rest(*given: Any, **settings: Any) -> np.ndarray:
-            weights = weigh(*given, **settings) * [name not in left_out for name in names]
-            return np.asarray(weights / weights.sum(-1, keepdims=True))
+        def join_rest(by_level: Any, used: Any, *rest: Any) -> Any:
+            is_left = np.array([name not in left_out for name in names])
+            return join(by_level, tuple(of & is_left for of in used), *rest)
 
         stack = ExitStack()
-        stack.enter_context(patch.object(_weights, "average_weights", weigh_rest))
-        stack.enter_context(patch.object(_model.Members, "complete", complete_and_name))
+        stack.enter_context(patch.object(_mixture, "_weigh", weigh_and_name))
+        stack.enter_context(patch.object(_mixture, "join_levels", join_rest))
         if "last value of the phase" in left_out:
-            stack.enter_context(patch.object(_model, "favour", lambda levels, *_: levels))
+            stack.enter_context(_without_favour())
         return stack
 
     return off
@@ -257,9 +264,7 @@ MECHANISMS: dict[str, Mechanism] = {
     ),
     "class lags": Mechanism(_without_members("lags"), ("class times",), 50),
     "exponential smoothing": Mechanism(_without_in_time("exponential smoothing"), PANELS, 60),
-    "last value of the phase by hand": Mechanism(
-        _set("grouped.longitudinal._model", favour=lambda levels, *_: levels), PANELS, 15
-    ),
+    "last value of the phase by hand": Mechanism(_without_favour, PANELS, 15),
     "last value of the phase": Mechanism(_without_in_time("last value of the phase"), PANELS, 30),
     "smoothing and last value of the phase": Mechanism(
         _without_in_time("exponential smoothing", "last value of the phase"), PANELS, 90

@@ -1,6 +1,12 @@
 """A table as arrays, NumPy and SciPy only: rows, folds, targets, models, and their mixture."""
 
-from skmeta._tabular._cases import CUT, find_nested, make_divisions, parents_of
+from skmeta._tabular._cases import (
+    Division,
+    find_nested,
+    make_divisions,
+    parents_of,
+    steps_ahead,
+)
 from skmeta._tabular._ensemble import TreeEnsemble, trees_to_arrays
 from skmeta._tabular._linalg import cholesky, inverse_of_factor, solve_lower
 from skmeta._tabular._linear import RidgeClassifier, fit_ridge
@@ -85,6 +91,7 @@ from skmeta._tabular._trees import MAX_CLASSES, fit_boosting, fit_forest
 from skmeta._tabular._units import TargetUnits, count_quantiles
 from skmeta._tabular._weights import (
     LEVELS,
+    TimeRule,
     average_weights,
     find_level,
     mix,

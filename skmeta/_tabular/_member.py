@@ -7,6 +7,7 @@ A member is an immutable value, which its module fits to a :class:`~skmeta._tabu
 - ``member.condition(known)`` takes the known rows of groups, and returns something that
   ``predict(at, before)`` predicts other rows of these groups. ``before`` holds the outputs of the
   members that come earlier in the mixture, for the same rows;
+- ``member.with_shared(rows, known)`` is rows with what later members share, such as their season;
 - ``member.known_only`` says that it predicts groups of fit only;
 - ``member.keeps_rows`` says that it is conditioned on all known rows when these change; others are
   conditioned when rows are predicted, on the known rows of their groups.
@@ -26,6 +27,10 @@ from skmeta._tabular._table import Table, weighted_quantiles
 PROBABILITIES = np.linspace(0.0025, 0.9975, 200)
 # Minimum effective number of residuals; beyond these levels, quantiles are widened as at them.
 _MIN_INDEPENDENT, _WIDENED = 3.0, (0.05, 0.95)
+# Members and their disagreement predict this times the deviation of errors, on 33 growth curves and
+# panels (benchmarks/lib/time_tables.py).
+_NARROWER = 0.8
+_NORMAL = _NARROWER * stats.norm.ppf(PROBABILITIES)
 
 
 class Outputs(NamedTuple):
@@ -33,6 +38,10 @@ class Outputs(NamedTuple):
 
     mean: np.ndarray
     std: np.ndarray  # (n,), before calibration; 0 for a classification
+
+    def take(self, rows: np.ndarray) -> Outputs:
+        """Return some of the rows."""
+        return Outputs(self.mean[rows], self.std[rows])
 
 
 class CalibratedOutputs(NamedTuple):
@@ -68,10 +77,18 @@ class HeldOut(NamedTuple):
         rows = np.linspace(0, len(self.y) - 1, most).round().astype(int)
         return HeldOut(*(part[rows] for part in self))
 
-    def quantiles(self) -> np.ndarray:
-        """Return quantiles of the residuals over the predicted deviation."""
+    def quantiles(self, is_symmetric: bool = False) -> np.ndarray:
+        """Return quantiles of the residuals over the predicted deviation.
+
+        Symmetric ones are halfway, in logarithms, between the larger ones of both signs and those
+        of a normal distribution.
+        """
         ratio = (self.y - self.mean) / np.maximum(self.std, 1e-300)
         quantiles = weighted_quantiles(ratio, self.weight, PROBABILITIES)
+        if is_symmetric:
+            larger = np.maximum(quantiles, -quantiles[::-1])
+            upper = np.sqrt(np.maximum(larger, 0.0) * np.maximum(_NORMAL, 0.0))
+            quantiles = upper - upper[::-1]
         return np.asarray(quantiles * widening(ratio, self.group))
 
 
@@ -193,6 +210,10 @@ class Member(Protocol):
     def keeps_rows(self) -> bool:
         """Whether it keeps all known rows, and is conditioned when they change."""
         return False
+
+    def with_shared(self, rows: Table, known: Table) -> Table:
+        """Return rows of groups with what it says, given known rows, that later members share."""
+        return rows
 
     def without(self, kept: Table) -> Member:
         """Return the member for groups that are not in a table of rows of fit."""

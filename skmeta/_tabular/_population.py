@@ -21,6 +21,8 @@ from skmeta._tabular._ensemble import mean_of, trees_to_arrays
 # Smaller steps and more leaves pay beside the effects of groups, where few rounds are best.
 _BOOSTED: dict[str, Any] = {"learning_rate": 0.2, "max_leaf_nodes": 15}
 _BOOSTED_CORRECTION: dict[str, Any] = {"learning_rate": 0.1, "max_leaf_nodes": 31}
+# Small ones, of rounds up to the second number.
+_BOOSTED_SMALL, _MAX_SMALL = {"learning_rate": 0.1, "max_leaf_nodes": 12}, 80
 # Numbers of rounds that are fitted, one after the other.
 _ROUNDS = (10, 20, 40, 80, 160, 320)
 # More are fitted if the best number of rounds is more than this share of them.
@@ -155,13 +157,14 @@ def fit_population(
     refit: bool = False,
     categories: Sequence[int] = (),
     n_rounds: int = 0,
+    is_small: bool = False,
 ) -> tuple[Population, np.ndarray]:
     """Fit one model per fold of rows (n,); return also predictions of each row by one without it.
 
-    The estimator ``"auto"`` is boosted trees, with the rounds of the least loss of unseen rows, or
-    `n_rounds`; in small regressions it is averaged with extremely randomised trees, unless it
-    `corrects_base`: its columns or targets hold effects of groups. With `refit`, new rows are
-    predicted by one model of all rows.
+    The estimator ``"auto"`` is boosted trees, small ones if `is_small`, with the rounds of the
+    least loss of unseen rows, or `n_rounds`; in small regressions it is averaged with extremely
+    randomised trees, unless it `corrects_base`: its columns or targets hold effects of groups. With
+    `refit`, new rows are predicted by one model of all rows.
     """
     estimator, is_auto = settings.estimator, settings.is_auto
     labels = np.arange(n_classes) if n_classes else None
@@ -172,7 +175,8 @@ def fit_population(
         parts = [np.arange(len(X))]
     fit = _Fit(rows, y, weight, labels, settings)
     if is_auto:
-        models, n_rounds = _boosted(fit, folds, parts, categories, corrects_base, n_rounds)
+        size = corrects_base, n_rounds, is_small
+        models, n_rounds = _boosted(fit, folds, parts, categories, *size)
         if labels is None and not corrects_base and len(y) <= _MAX_RANDOMISED:
             # Averaged with extremely randomised trees (Geurts et al., 2006).
             randomised = fit.each([_RandomisedTrees()] * len(parts), parts)
@@ -288,6 +292,7 @@ def _boosted(
     categories: Sequence[int],
     corrects_base: bool,
     n_rounds: int,
+    is_small: bool,
 ) -> tuple[list[Any], int]:
     """Fit boosted trees of each fold, with the same number of rounds; return it, too."""
     # Where they are used: predictions do without them.
@@ -295,6 +300,7 @@ def _boosted(
 
     kind = HistGradientBoostingRegressor if fit.labels is None else HistGradientBoostingClassifier
     settings = dict(_BOOSTED_CORRECTION if corrects_base else _BOOSTED)
+    settings |= _BOOSTED_SMALL if is_small else {}
     settings |= {"early_stopping": False, "random_state": 0}
     settings |= {"categorical_features": list(categories) or None}
     if n_rounds:
@@ -311,7 +317,7 @@ def _boosted(
         each = zip(fitted, held_out, strict=False)
         losses = np.sum([fit.losses_by_round(model, rows, tried) for model, rows in each], 0)
         best = int(np.argmax(losses <= losses.min() * (1 + _MIN_GAIN))) + 1
-        if best <= _LATE * tried:
+        if best <= _LATE * tried or (is_small and tried >= _MAX_SMALL):
             break
     for model in fitted:
         if not isinstance(model, DummyClassifier):

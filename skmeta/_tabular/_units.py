@@ -208,10 +208,10 @@ class TargetUnits(NamedTuple):
         held_out = held_out.at_most(most)
         return self.restore(held_out.mean[:, None] + held_out.std[:, None] * level.quantiles)
 
-    def calibrate(self, level: Level) -> Level:
-        """Find the shares of distributions by what was held out at a level."""
+    def calibrate(self, level: Level, is_own: bool = False) -> Level:
+        """Find the shares of distributions by what was held out; that of the model if `is_own`."""
         held_out, level_then = level.held_out, level._replace(held_out=None)
-        if held_out is None or self.is_given:
+        if held_out is None or is_own:
             return level_then
         if self.is_of_counts:
             assert self.exposure is not None

@@ -6,7 +6,8 @@ mixture predicts of held-out rows (stacking), times a Dirichlet distribution aro
 
 Prior weights of members of a grouped table are beliefs (what earlier tables say of the members)
 over the squared loss: no member that is far behind is kept to make up for the errors of others.
-Errors within a group are correlated, so it counts as a few rows.
+Errors within a group are correlated, so it counts as a few rows. Errors of later rows of groups in
+time are correlated between groups, too: their weights are beliefs over the loss.
 
 Notation: m predictions, g grid points, n rows.
 
@@ -19,8 +20,9 @@ bootstrap, chapter 11 (jackknife); Ranjan and Gneiting (2010), Combining probabi
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -49,6 +51,8 @@ _LARGEST_TILT, _NARROWEST = 60.0, 1e-3
 # as so many rows, and fall with this power of the loss. These, and the beliefs, were chosen on
 # development tables of benchmarks/measure/published_models.py, grouped.py, targets.py.
 _N_INDEPENDENT, _N_OF_PRIOR, _POWER = 10.0, 10.0, 2.0
+# Later rows count as no independent ones, beside prior weights of this power.
+_POWER_LATER = 1.0
 # Weights below this are 0.
 _MIN_WEIGHT = 0.02
 # Of several columns: in quantiles of residuals, a normal distribution counts as so many groups.
@@ -61,6 +65,23 @@ _COVERAGE, _MIN_OF_GAIN, _MAX_BLOCKS = 0.95, 4, 30
 
 # Rows of held-out groups, numbers of known rows by case, and the outputs of each member.
 HeldOutCase = tuple[Table, np.ndarray, list[Outputs]]
+
+
+class TimeRule(NamedTuple):
+    """How later rows of groups in time count.
+
+    Errors are divided by scales (n,) of rows of fit. A share of the weight is that of a favoured
+    member.
+    """
+
+    scales: np.ndarray
+    favoured: str = ""
+    share: float = 0.0
+
+    def favour(self, level: Level, names: Collection[str]) -> Level:
+        """Return a level of later rows with the share of the favoured member."""
+        is_favoured = np.array([name == self.favoured for name in names])
+        return level._replace(weights=(1 - self.share) * level.weights + self.share * is_favoured)
 
 
 @cache
@@ -181,6 +202,8 @@ def join_levels(
     n_classes: int,
     factor: int,
     least_rows: int,
+    in_time: TimeRule | None = None,
+    is_later: bool = False,
 ) -> list[Level]:
     """Return the levels of a regime, whose groups are those of a column of groups.
 
@@ -194,7 +217,8 @@ def join_levels(
         at = at._replace(codes=at.codes[:, [factor]])
         n_known = float(np.expm1(np.mean(np.log1p(counts))))
         members = used[int(value == np.inf)]
-        levels.append(find_level(means, None if n_classes else stds, at, n_known, members, beliefs))
+        given = at, n_known, members, beliefs, in_time, is_later
+        levels.append(find_level(means, None if n_classes else stds, *given))
     fixed, last = levels[:-1], levels[-1:]
     return [level for level in fixed if level.n_known < last[0].n_known / _NEAR] + last
 
@@ -232,6 +256,8 @@ def find_level(
     n_known: float,
     used: np.ndarray,
     beliefs: np.ndarray,
+    in_time: TimeRule | None = None,
+    is_later: bool = False,
 ) -> Level:
     """Weigh the used members (m,) on rows, given predictions (m, n) or (m, n, c)."""
     losses, weights = np.full(len(used) + 1, np.nan), np.zeros(len(used))
@@ -241,10 +267,13 @@ def find_level(
     shares = at.weight / total[groups] / len(total)
     each = np.array([losses_of(at.y, one) for one in means[used]])
     losses[:-1][used] = each @ at.weight / at.weight.sum()
+    if in_time is not None and is_later:
+        shares = shares / in_time.scales[at.place] ** 2
     error = np.maximum(each @ shares, _MIN_LOSS)
-    prior = _without_small(softmax(np.log(beliefs[used]) - _POWER * np.log(error)))
+    power = _POWER_LATER if is_later else _POWER
+    prior = _without_small(softmax(np.log(beliefs[used]) - power * np.log(error)))
     kept = np.flatnonzero(used)[prior > 0]
-    n_independent = min(_N_INDEPENDENT * len(total), n)
+    n_independent = 0.0 if is_later else min(_N_INDEPENDENT * len(total), n)
     grid = weight_grid(len(kept))
     if stds is None:
         chosen = means[kept][:, np.arange(n), at.y.astype(int)]
@@ -266,8 +295,10 @@ def find_level(
     level = Level(n_known, weights, losses, np.zeros(0))
     if stds is None:
         return level._replace(slope=find_slope(mixture, at.y, at.weight, n_independent))
-    held_out = HeldOut(mixture, mix(stds, weights), at.y, at.weight, at.group, at.place)
-    return level._replace(quantiles=held_out.quantiles(), held_out=held_out)
+    std = mix(stds, weights) if in_time is None else mix_deviations(means, stds, weights)[1]
+    held_out = HeldOut(mixture, std, at.y, at.weight, at.group, at.place)
+    quantiles = held_out.quantiles(is_symmetric=in_time is not None)
+    return level._replace(quantiles=quantiles, held_out=held_out)
 
 
 def gain_of_known_rows(

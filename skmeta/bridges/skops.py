@@ -104,7 +104,10 @@ def _values_of(*roots: type) -> set[str]:
 
 
 TRUSTED_TYPES: tuple[str, ...] = (
-    *sorted({f"skmeta.{name}" for name in _SKMETA.split()} | _values_of(FittedModel, Member)),
+    *sorted(
+        {f"skmeta.{name}" for name in _SKMETA.split()}
+        | _values_of(FittedModel, Member, TreeEnsemble)
+    ),
     *_OTHERS.split(),
     *_EARLIER,
     *sorted(map(_name_of, metric_functions())),

@@ -20,7 +20,6 @@ from skmeta._tabular import Level, Mixture, find_nested
 from skmeta.grouped._members import TITLES
 from skmeta.grouped._model import FittedModel
 from skmeta.grouped._verdict import LEVEL, chance_of_groups
-from skmeta.grouped.longitudinal import Longitudinal
 from skmeta.grouped.members import POPULATION, MixedEffects, as_columns
 
 # A mixture that is behind one of its parts by so much is called so.
@@ -163,7 +162,7 @@ def summarise(model: FittedModel, labels: Labels) -> str:
 
 def _summarise_groups(model: FittedModel, labels: Labels) -> str:
     mixture = model.mixture
-    if isinstance(mixture, Longitudinal):
+    if mixture.latest is not None:
         return _summarise_in_time(model, labels)
     if len(labels.groups) > 1:
         return _summarise_several(model, mixture, labels)
@@ -298,19 +297,17 @@ def losses_frame(model: FittedModel, labels: Labels) -> Any:
     """Return a pandas data frame of the losses: new groups by known rows, then known groups."""
     pandas = import_optional("pandas", "losses_")
     mixture = model.mixture
-    if isinstance(mixture, Longitudinal):
-        columns, new = mixture.names, mixture.regimes.get("new", [])
-        levels = [*new, *mixture.regimes.get("later", [])]
-        later = levels[len(new) :]
-        names = [f"later, {level.n_known:.0f} known" for level in later]
+    columns = [TITLES[name] for name in mixture.members]
+    if mixture.latest is not None:
+        new, later, _ = mixture.regimes
+        levels = [*new, *later]
         rows = [f"{level.n_known:.0f}" for level in new]
-        rows += names if len(later) > 1 else ["later"] * len(later)
+        rows += [f"later, {level.n_known:.0f} known" for level in later[:-1]] + ["later"]
     elif len(labels.groups) > 1:
-        columns = [TITLES[name] for name in mixture.members]
         each = _levels_of_several(model, mixture, labels)
         rows, levels = (list(of) for of in zip(*each, strict=True))
     else:
-        columns, levels = [TITLES[name] for name in mixture.members], _levels(mixture)
+        levels = _levels(mixture)
         rows = [_n_known(mixture, level, model.settings.n_parts) for level in levels]
     return pandas.DataFrame(
         [level.losses for level in levels],

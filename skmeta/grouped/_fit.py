@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from skmeta._tabular import (
+    Division,
     Member,
     Mixture,
     Order,
@@ -34,14 +36,11 @@ from skmeta._tabular import (
     varying,
 )
 from skmeta.exceptions import EpisodeError
-from skmeta.grouped._members import Kind, Plan, choose_members
-from skmeta.grouped._model import FittedModel, Settings, in_time
+from skmeta.grouped._members import Kind, Plan, TimePlan, choose_members
+from skmeta.grouped._model import FittedModel, Settings, of_series, with_features
 from skmeta.grouped._series import GroupIndicators, Series
 from skmeta.grouped._target_scale import units_of_targets
-from skmeta.grouped.longitudinal import (
-    fit_longitudinal,
-    learn_calendar,
-)
+from skmeta.grouped.longitudinal import has_log, learn_calendar
 from skmeta.grouped.members import (
     BOTH,
     MIN_STD,
@@ -94,22 +93,50 @@ def fit_model(
         content = Standardiser.learn(y)(y)
     order = canonical_order(np.column_stack([Standardiser.learn(X)(X), content, times]), codes)
     X, y, weight, times, content = (part[order.rows] for part in (X, y, weight, times, content))
-    codes, exposure = order.codes, None if exposure is None else exposure[order.rows]
-    if knows_time and np.ptp(times) > 0:
-        model = _fit_in_time(X, y, weight, codes, times, content, settings, exposure)
-        if model is not None:
-            return model, order
+    exposure = None if exposure is None else exposure[order.rows]
+    rows = _Rows(X, y, weight, order.codes, times, content, settings, n_classes, exposure)
+    model = None
+    for in_time in (True, False) if knows_time and np.ptp(times) > 0 else (False,):
+        model = model or _fit_rows(rows, in_time)
+    assert model is not None
+    return model, order
+
+
+class _Rows(NamedTuple):
+    """Rows in canonical order, and how a model is fitted to them."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    codes: np.ndarray
+    times: np.ndarray
+    content: np.ndarray
+    settings: Settings
+    n_classes: int
+    exposure: np.ndarray | None
+
+
+def _fit_rows(rows: _Rows, in_time: bool) -> FittedModel | None:
+    """Fit a model to rows; with members that know time, None if no row can be held out."""
+    X, y, weight, codes, times, content, settings, n_classes, exposure = rows
+    series = Series.learn(codes) if in_time and codes.shape[1] > 1 else None
+    if series is not None:
+        X, codes = series(X, codes)
+    elif in_time and codes.shape[1] > 1:
+        return None
     column_units = Standardiser.learn(X)
-    X, factor = column_units(X), _factor_of_folds(codes, settings.n_folds)
+    X, factor = column_units(X), 0 if in_time else _factor_of_folds(codes, settings.n_folds)
     folds = deal_groups_of(codes[:, factor], content, settings.n_folds)
     units: TargetUnits | None = None
     if not n_classes:
-        # The scale is one on which other columns of groups add up, too.
-        beside = np.hstack([GroupIndicators.learn(codes, factor)(codes), X])
-        units = units_of_targets(beside, y, weight, codes[:, factor], settings, False, exposure)
+        beside = X
+        if not in_time:
+            # The scale is one on which other columns of groups add up, too.
+            beside = np.hstack([GroupIndicators.learn(codes, factor)(codes), X])
+        units = units_of_targets(beside, y, weight, codes[:, factor], settings, in_time, exposure)
         y = units(y)
     row_folds = folds[codes[:, factor]]
-    if len(folds) == 1:
+    if len(folds) == 1 and not in_time:
         # The folds are those of rows, and each row to predict is a new one.
         row_folds = deal_rows(codes[:, 0], min(settings.n_folds, max(len(y) // 2, 1)))
         folds = np.array([-1])
@@ -117,47 +144,28 @@ def fit_model(
     table = Table(X, nothing, y, weight, codes, row_folds, place, times, none)
     half = column_units(np.full(X.shape[1:], 0.5))
     categories, has_one_column = Categories(settings.indicators, half), codes.shape[1] == 1
-    plan = Plan(settings, n_classes, has_one_column, len(folds) > 1, categories, units)
+    time_columns, time = None, None
+    if in_time:
+        assert units is not None
+        time_columns, has_one_column = varying(X[:, :-1]), True
+        table = with_features(table, time_columns)
+        time_units = float(column_units.centre[-1]), float(column_units.scale[-1])
+        given = times, y, table.group, *settings.season, *time_units, settings.zone
+        zero = float(units(np.zeros(1))[0])
+        time = TimePlan(learn_calendar(*given), zero, has_log(y, zero))
+    plan = Plan(settings, n_classes, has_one_column, len(folds) > 1, categories, units, time)
+    known, table = table, of_series(table, series)
     fit = MembersFit(plan, choose_members(table, plan))
     fitted = fit(table)
     mixture = _weigh(fit, fitted)
+    if mixture is None:
+        return None
     if units is not None:
         mixture = mixture.calibrated(units, fitted.scales)
-    parts = kept_settings(settings), n_classes, column_units, units, folds, fitted.table, mixture
-    return FittedModel(*parts, fitted.population, factor), order
-
-
-def _fit_in_time(
-    X: np.ndarray,
-    y: np.ndarray,
-    weight: np.ndarray,
-    codes: np.ndarray,
-    times: np.ndarray,
-    content: np.ndarray,
-    settings: Settings,
-    exposure: np.ndarray | None,
-) -> FittedModel | None:
-    """Fit members that know time, of rows in canonical order; None if no row can be held out."""
-    series = Series.learn(codes) if codes.shape[1] > 1 else None
-    if codes.shape[1] > 1 and series is None:
-        return None
-    if series is not None:
-        X, codes = series(X, codes)
-    column_units = Standardiser.learn(X)
-    X, group = column_units(X), codes[:, 0]
-    units = units_of_targets(X, y, weight, group, settings, True, exposure)
-    y, folds = units(y), deal_groups_of(group, content, settings.n_folds)
-    columns, nothing, none = varying(X[:, :-1]), np.zeros(len(y)), np.empty((len(y), 0))
-    table = Table(X, nothing, y, weight, codes, folds[group], np.arange(len(y)), times, none)
-    table = in_time(table, columns)
-    time_units = float(column_units.centre[-1]), float(column_units.scale[-1])
-    calendar = learn_calendar(times, y, group, *settings.season, *time_units, settings.zone)
-    model = fit_longitudinal(table, settings.population, units, calendar, settings.effects)
-    settings.population.report()
-    if model is None:
-        return None
-    fitted = kept_settings(settings), 0, column_units, units, folds, table, model
-    return FittedModel(*fitted, time_columns=columns, series=series)
+    if not in_time:
+        known = fitted.table
+    parts = kept_settings(settings), n_classes, column_units, units, folds, known, mixture
+    return FittedModel(*parts, fitted.population, factor, time_columns, series)
 
 
 def deal_groups_of(group: np.ndarray, content: np.ndarray, n_folds: int) -> np.ndarray:
@@ -178,7 +186,7 @@ class Fitted(NamedTuple):
     """Members of a table, what they use, and factors of deviations by group and by row."""
 
     table: Table  # with what the population predicts
-    population: Population
+    population: Population | None  # None if no member needs it
     members: dict[str, Member]
     scales: tuple[np.ndarray, np.ndarray] | None
 
@@ -193,7 +201,9 @@ class MembersFit(NamedTuple):
         """Fit the population and the members to a table, from `start` on."""
         plan = self.plan
         outputs: Outputs | None = None
-        population, table = self._with_population(table, start)
+        population = None
+        if plan.time is None:
+            population, table = self._with_population(table, start)
         before: Mapping[str, Any] = {} if start is None else start.members
         members = dict[str, Member]()
         for kind in self.kinds:
@@ -202,6 +212,7 @@ class MembersFit(NamedTuple):
                 plan.settings.population.report()
                 member, outputs = _from_other_rows(member, table)
             members[kind.name] = member
+            table = member.with_shared(table, table)
         if outputs is None or not plan.has_one_column or plan.n_classes:
             return Fitted(table, population, members, None)
         return Fitted(table, population, members, residual_scales(outputs, table))
@@ -213,20 +224,26 @@ class MembersFit(NamedTuple):
             dummy = DummyClassifier() if n_classes else DummyRegressor()
             settings = settings._replace(estimator=dummy)
         parts = settings, table.X, table.y, table.weight, table.fold, n_classes
-        n_rounds = 0 if start is None else start.population.n_rounds
+        n_rounds = start.population.n_rounds if start and start.population else 0
         fitted, shared = fit_population(*parts, n_rounds=n_rounds)
         return fitted, table._replace(shared=shared)
 
-    def again(self, kept: Table, start: Fitted) -> Refitted:
-        """Fit the members again to some of the rows; with one column, what is not cross-fitted."""
-        if self.plan.has_one_column:
-            members = {name: member.without(kept) for name, member in start.members.items()}
+    def again(self, start: Fitted, division: Division, whole: Refitted | None) -> Refitted:
+        """Fit the members again to what a division keeps; without a fold, what needs it."""
+        kept, before = division.kept, start.members if whole is None else whole.members
+        if kept is None:
+            return Refitted(before, lambda rows: rows)
+        if division.is_fold:
+            members = {name: member.without(kept) for name, member in before.items()}
             return Refitted(members, lambda rows: rows)
+        if self.plan.time is not None:
+            return Refitted(self(kept, start).members, lambda rows: rows)
         n_folds = self.plan.settings.n_folds
         factor = _factor_of_folds(kept.codes, n_folds)
         folds = deal_groups_of(kept.codes[:, factor], kept.y, n_folds)
         fitted = self(kept._replace(fold=folds[kept.codes[:, factor]]), start)
         population, given = fitted.population, fitted.table
+        assert population is not None
         # The steps of a division share rows: each is predicted once.
         shared = np.empty((len(start.table.y), *given.shared.shape[1:]))
         shared[given.place] = given.shared
@@ -243,20 +260,26 @@ class MembersFit(NamedTuple):
         return Refitted(fitted.members, with_shared)
 
 
-def _weigh(fit: MembersFit, fitted: Fitted) -> Mixture:
-    """Weigh the members on what is held out; the population alone where nothing can be."""
+def _weigh(fit: MembersFit, fitted: Fitted) -> Mixture | None:
+    """Weigh the members on what is held out; the population alone where nothing can be.
+
+    It does not know time, so that None is returned where others do.
+    """
     table, plan = fitted.table, fit.plan
     n_classes, model = plan.n_classes, plan.settings.model
     mixture: Mixture | None = None
     if list(fitted.members) != [POPULATION]:
-        parts = fitted.members, table, n_classes, make_divisions(table)
-        mixture = fit_mixture(*parts, lambda kept: fit.again(kept, fitted))
+        in_time = plan.time is not None
+        ahead = None if plan.time is None else plan.time.ahead(table)
+        parts = fitted.members, table, n_classes, make_divisions(table, in_time, ahead)
+        rule = None if plan.time is None else plan.time.rule(table)
+        mixture = fit_mixture(*parts, partial(fit.again, fitted), rule)
         if mixture is None and model == MIXED:
             raise EpisodeError(
                 "No group can be held out: the others have a row each, or rows of one class. "
                 f"Set model='population', got {model!r}."
             )
-    if mixture is None:
+    if mixture is None and plan.time is None:
         member = PopulationMember.from_errors(table, n_classes)
         outputs = member.predict(table, {})
         stds = None if n_classes else outputs.std[None]

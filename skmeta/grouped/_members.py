@@ -13,9 +13,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skmeta._tabular import Member, Outputs, Table, TargetUnits, varying
+from skmeta._tabular import (
+    Member,
+    Outputs,
+    Table,
+    TargetUnits,
+    TimeRule,
+    steps_ahead,
+    varying,
+)
 from skmeta.grouped._model import Settings
-from skmeta.grouped.longitudinal import fit_class_lags
+from skmeta.grouped.longitudinal import (
+    Calendar,
+    Shape,
+    TargetRange,
+    fit_curve,
+    fit_effects,
+    fit_lags,
+    fit_last_value,
+    fit_smoothing,
+    group_scales,
+)
 from skmeta.grouped.members import (
     BOTH,
     COUNTS,
@@ -43,6 +61,36 @@ from skmeta.grouped.members import (
 _MAX_COUNTS = 2000
 
 
+class TimePlan(NamedTuple):
+    """How members that know time are fitted."""
+
+    calendar: Calendar
+    zero: float  # the target 0, in standardised units
+    is_log: bool  # whether logarithms of targets are modelled, too, and seasons multiply these
+
+    def base(self, table: Table) -> tuple[str, TargetRange]:
+        """Return the curve whose deviations and seasons other members take, and the range of y."""
+        name = next(n for n, shape in SHAPES.items() if shape == Shape(True, self.is_log))
+        return name, TargetRange.of(table.y, self.zero, self.is_log)
+
+    def ahead(self, table: Table) -> int | None:
+        """Return how many steps ahead are held out; None without a season."""
+        return steps_ahead(table, self.calendar.n_steps) if self.calendar.seasons else None
+
+    def rule(self, table: Table) -> TimeRule:
+        """Return how errors of later rows count: with a season, in units of their group.
+
+        A season that was seen once may be chance, so that tests decide. With a second cycle, the
+        last value of the phase is favoured as far as less than a season ahead was held out.
+        """
+        ahead = self.ahead(table)
+        if ahead is None:
+            return TimeRule(np.ones(len(table.y)))
+        tested = ahead / self.calendar.n_steps
+        has_second = np.clip(self.calendar.n_cycles(table.times) - 1, 0, 1)
+        return TimeRule(group_scales(table), LAST_OF_PHASE, (1 - tested) * has_second)
+
+
 class Plan(NamedTuple):
     """How the members of a table are fitted, and fitted again without some of its rows."""
 
@@ -52,6 +100,7 @@ class Plan(NamedTuple):
     has_folds: bool  # of groups
     categories: Categories
     units: TargetUnits | None  # of targets; None for classes
+    time: TimePlan | None = None  # None for members that do not know time
 
     @property
     def is_auto(self) -> bool:
@@ -74,6 +123,7 @@ class Kind(NamedTuple):
     title: str
     fit: Callable[[Table, Plan, Outputs | None, Any], Member]
     suits: Callable[[Table, Plan], bool] = lambda *_: True
+    in_time: bool = False  # whether it knows time
 
 
 def _population(table: Table, plan: Plan, *_: Any) -> Member:
@@ -146,6 +196,65 @@ def _has_row_model(table: Table, plan: Plan, *, name: str) -> bool:
     return name in plan.models_of_rows(table)
 
 
+# ------------------------------------------------------------------------------- members in time
+
+SHAPES = {
+    "slopes": Shape(is_line=True),
+    "slopes around a curve": Shape(is_line=False),
+    "slopes of logarithms": Shape(is_line=True, is_log=True),
+    "slopes around a curve of logarithms": Shape(is_line=False, is_log=True),
+}
+# From this many cycles of the longest season on, a curve of all groups is separated from it.
+_MIN_CYCLES = 3.0
+LAST_OF_PHASE = "last value of the phase"
+
+
+def _time(plan: Plan) -> TimePlan:
+    assert plan.time is not None
+    return plan.time
+
+
+def _curve(table: Table, plan: Plan, _: Any, start: Any, *, shape: Shape) -> Member:
+    calendar, zero, is_log = _time(plan)
+    has_season = bool(calendar.seasons) and shape == Shape(True, is_log)
+    return fit_curve(shape, table, zero, calendar, has_season, start)
+
+
+def _has_curve(table: Table, plan: Plan, *, shape: Shape) -> bool:
+    calendar, _, is_log = _time(plan)
+    bends = calendar.n_cycles(table.times) >= _MIN_CYCLES
+    return (bends or shape.is_line) and (is_log or not shape.is_log)
+
+
+def _last_value(table: Table, plan: Plan, *_: Any) -> Member:
+    return fit_last_value(table, *_time(plan).base(table))
+
+
+def _last_of_phase(table: Table, plan: Plan, *_: Any) -> Member:
+    return fit_last_value(table, *_time(plan).base(table), _time(plan).calendar)
+
+
+def _smoothing(table: Table, plan: Plan, _: Any, start: Any) -> Member:
+    # Its constants of all groups know little of one, or of one cut in time.
+    return start or fit_smoothing(table, *_time(plan).base(table), _time(plan).calendar.step)
+
+
+def _effects_in_time(table: Table, plan: Plan, _: Any, start: Any) -> Member:
+    given = _time(plan).calendar, _time(plan).base(table)[1], plan.settings.effects, start
+    return fit_effects(table, plan.settings.population, *given)
+
+
+def _lags(table: Table, plan: Plan, _: Any, start: Any) -> Member:
+    last, ahead = None, None
+    if not plan.n_classes:
+        last, ahead = fit_last_value(table, *_time(plan).base(table)), _time(plan).ahead(table)
+    return fit_lags(table, plan.settings.population, plan.n_classes, last, ahead, start)
+
+
+def _has_season(_: Table, plan: Plan) -> bool:
+    return bool(_time(plan).calendar.seasons)
+
+
 MEMBERS: tuple[Kind, ...] = (
     Kind(POPULATION, "population", _population),
     Kind(MIXED, "mixed model", partial(_mixed, form=_form_of_effects), lambda *_: False),
@@ -172,7 +281,7 @@ MEMBERS: tuple[Kind, ...] = (
     Kind(
         "lags",
         "trees that know earlier classes",
-        lambda table, plan, *_: fit_class_lags(table, plan.settings.population, plan.n_classes),
+        _lags,
         lambda table, plan: plan.has_one_column and plan.n_classes > 0 and np.ptp(table.times) > 0,
     ),
     Kind(
@@ -181,13 +290,23 @@ MEMBERS: tuple[Kind, ...] = (
         partial(_mixed, form=_form_of_ordered),
         lambda _, plan: plan.settings.target_type == "ordered" and plan.n_classes > 2,
     ),
+    *(
+        Kind(name, name, partial(_curve, shape=shape), partial(_has_curve, shape=shape), True)
+        for name, shape in SHAPES.items()
+    ),
+    Kind("last value", "last value", _last_value, in_time=True),
+    Kind("exponential smoothing", "exponential smoothing", _smoothing, _has_season, True),
+    Kind(LAST_OF_PHASE, LAST_OF_PHASE, _last_of_phase, _has_season, True),
+    Kind("group effects", "group effects", _effects_in_time, in_time=True),
+    Kind("trees on the last value", "trees on the last value", _lags, in_time=True),
 )
 TITLES = {kind.name: kind.title for kind in MEMBERS}
 
 
 def choose_members(table: Table, plan: Plan) -> list[Kind]:
     """Return the kinds of members that suit a table."""
-    one = plan.settings.model if plan.has_folds else POPULATION
+    in_time = plan.time is not None
+    one = plan.settings.model if plan.has_folds or in_time else POPULATION
     if one != MIXTURE:
         return [kind for kind in MEMBERS if kind.name == one]
-    return [kind for kind in MEMBERS if kind.suits(table, plan)]
+    return [kind for kind in MEMBERS if kind.in_time == in_time and kind.suits(table, plan)]

@@ -22,7 +22,7 @@ from skmeta._tabular import (
     folds_of,
 )
 from skmeta.grouped._series import Series
-from skmeta.grouped.longitudinal import Longitudinal
+from skmeta.grouped.longitudinal import Curve
 from skmeta.grouped.members import (
     BOTH,
     COUNTS,
@@ -66,7 +66,7 @@ class FittedModel:
     target_units: TargetUnits | None  # None for a classification
     folds: np.ndarray  # of each group of fit (n_groups,), in the column `fold_factor`
     known: Table  # known rows, those of fit first
-    mixture: Mixture | Longitudinal  # a Longitudinal knows time
+    mixture: Mixture
     population: Population | None = None  # None if no member needs it
     fold_factor: int = 0
     time_columns: np.ndarray | None = None  # filled ones that vary, without the times
@@ -84,7 +84,7 @@ class FittedModel:
     def mixed_member(self) -> MixedEffects | None:
         """The member with effects of groups; of two of them, that on the population."""
         members = self.mixture.members
-        effects = members.get(BOTH, members.get(MIXED)) if isinstance(members, dict) else None
+        effects = members.get(BOTH, members.get(MIXED))
         return effects if isinstance(effects, MixedEffects) else None
 
     @cached_property
@@ -120,13 +120,12 @@ class FittedModel:
     ) -> FittedModel:
         y = y if self.target_units is None else self.target_units(y)
         check_near(y[:, None], "y")
-        known, mixture = self.known.join(self._table(X, y, weight, codes, times)), self.mixture
+        known = self.known.join(self._table(X, y, weight, codes, times))
         columns = [(known.y, not self.n_classes), *((column, True) for column in known.X.T)]
         columns += [(column, False) for column in known.codes.T]
         if not self.settings.season[1]:  # equal dates are warned of
             warn_of_known(number_copies(columns), len(self.known.y))
-        if isinstance(mixture, Mixture):
-            mixture = mixture.with_known(known)
+        mixture = self.mixture.with_known(of_series(known, self.series))
         return replace(self, known=known, mixture=mixture)
 
     def series_of(self, X: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -157,12 +156,14 @@ class FittedModel:
         at, known = self._table(X, nothing, nothing, codes, times), self.known
         # Members that keep rows have them all; the others need those of the groups asked for.
         known = known.take(np.flatnonzero(np.isin(known.codes, at.codes).any(1)))
+        known, at = (of_series(rows, self.series) for rows in (known, at))
         return self.mixture.predict(known, at)._replace(exposure=exposure)
 
     @property
     def seasons(self) -> list[str]:
         """Names of the seasons in time."""
-        return self.mixture.seasons if isinstance(self.mixture, Longitudinal) else []
+        curves = (one for one in self.mixture.members.values() if isinstance(one, Curve))
+        return [season.name for curve in curves for season in curve.seasons]
 
     def _table(
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, codes: np.ndarray, times: np.ndarray
@@ -173,15 +174,15 @@ class FittedModel:
         shared = np.zeros(len(X)) if self.population is None else self.population.predict(X, fold)
         place, none = np.full(len(X), -1), np.empty((len(X), 0))
         table = Table(X, shared, y, weight, codes, fold, place, times, none)
-        return table if self.time_columns is None else in_time(table, self.time_columns)
+        return table if self.time_columns is None else with_features(table, self.time_columns)
 
     @cached_property
     def effects_of_columns(self) -> MixedEffects | None:
         """How groups differ in the columns alone, fitted when asked for; None without a design."""
         members = self.mixture.members
-        if isinstance(members, dict) and COUNTS in members and self.settings.counts_rates:
+        if COUNTS in members and self.settings.counts_rates:
             return cast(MixedEffects, members[COUNTS])
-        if isinstance(members, dict) and (MIXED in members or BOTH not in members):
+        if MIXED in members or (BOTH not in members and self.time_columns is None):
             learned_member = members.get(MIXED)
             return learned_member if isinstance(learned_member, MixedEffects) else None
         return self._fit_mixed(self.known.take(np.flatnonzero(self.known.place >= 0)))
@@ -197,6 +198,11 @@ def check_near(values: np.ndarray, name: str) -> None:
         )
 
 
-def in_time(table: Table, columns: np.ndarray) -> Table:
+def of_series(table: Table, series: Series | None) -> Table:
+    """Return rows with one column of groups, that of series if there are any."""
+    return table if series is None else table._replace(codes=table.codes[:, :1])
+
+
+def with_features(table: Table, columns: np.ndarray) -> Table:
     """Return rows whose last column has the times, with features for members that know time."""
     return table._replace(times=table.X[:, -1], features=fill(table.X[:, :-1], columns))

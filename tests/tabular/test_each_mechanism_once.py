@@ -14,7 +14,7 @@ from skmeta.grouped import members
 from skmeta.grouped._members import MEMBERS
 
 ROOT = Path(skmeta.__file__).parent
-ELSEWHERE = {"process", "prior", "rows"}  # named in their file, and a word
+ELSEWHERE = {"process", "prior", "rows", "slopes"}  # named in their file, and a word
 ROOMS = ("_tabular", "_mixed", "grouped", "few_shot", "_reporting")
 FILES = [file for room in ROOMS for file in (ROOT / room).rglob("*.py")]
 TREES = {str(file.relative_to(ROOT)): ast.parse(file.read_text()) for file in FILES}
@@ -27,17 +27,15 @@ PLACES = {
             "_tabular/_weights.py",
             "few_shot/_members.py",
             "few_shot/_target_scale.py",
-            "grouped/longitudinal/_weights.py",
         },
     ),
     "weights at a number of known rows": (
         "Level",
-        {"_tabular/_weights.py", "grouped/longitudinal/_weights.py"},
+        {"_tabular/_weights.py"},
     ),
     "a mixture of members of groups": ("Mixture", {"_tabular/_mixture.py", "grouped/_fit.py"}),
     "a mixture of models of a small table": ("Ensemble", {"few_shot/_members.py"}),
     "cases of groups that are held out": ("Division", {"_tabular/_cases.py"}),
-    "cases in time": ("Cases", {"grouped/longitudinal/_model.py", "grouped/longitudinal/_rows.py"}),
 }
 
 

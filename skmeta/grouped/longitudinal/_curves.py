@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from skmeta._tabular import (
+    Member,
+    Outputs,
     Table,
     TimeProcess,
     TimeRows,
@@ -15,7 +19,7 @@ from skmeta._tabular import (
     predict_time_process,
 )
 from skmeta.grouped.longitudinal._rows import rows_before, some_groups
-from skmeta.grouped.longitudinal._seasons import NO_SEASONS, Calendar
+from skmeta.grouped.longitudinal._seasons import NO_SEASONS, Calendar, Season
 
 # Columns of the spline of time in the mean.
 _N_SPLINE = 5
@@ -130,7 +134,66 @@ class CurveDesign(NamedTuple):
         return np.hstack(parts), np.array(blocks)
 
 
-class Curve(NamedTuple):
+class TimeMember(Member):
+    """A member that predicts rows of groups from their known rows, without more."""
+
+    def condition(self, known: Table) -> ConditionedInTime:
+        """Take the known rows of groups."""
+        return ConditionedInTime(self, known)
+
+    def predict_from(self, known: Table, at: Table, before: Mapping[str, Outputs]) -> Outputs:
+        """Predict rows of groups from known rows and the outputs of earlier members."""
+        raise NotImplementedError
+
+
+class ConditionedInTime(NamedTuple):
+    """A member, and known rows, or what it makes of them."""
+
+    member: Any
+    known: Any
+
+    def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
+        """Predict rows of groups."""
+        outputs: Outputs = self.member.predict_from(self.known, at, before)
+        return outputs
+
+
+class TargetRange(NamedTuple):
+    """The range of targets, and how a season is added to them: to their logarithms, if `is_log`."""
+
+    is_log: bool
+    lowest: float
+    highest: float
+    zero: float  # the target 0, in standardised units
+
+    @classmethod
+    def of(cls, y: np.ndarray, zero: float, is_log: bool) -> Self:
+        """Return the range of targets (n,)."""
+        return cls(is_log, float(y.min()), float(y.max()), zero)
+
+    def logs(self, y: np.ndarray) -> np.ndarray:
+        """Return logarithms of targets (n,), or these as they are."""
+        return np.log(np.maximum(y, self.lowest) - self.zero) if self.is_log else y
+
+    def without_season(self, rows: Table) -> np.ndarray:
+        """Return targets (n,) without their season."""
+        return self.add(rows.y, -rows.shared)
+
+    def add(self, y: np.ndarray, season: np.ndarray) -> np.ndarray:
+        """Return targets (n,) with a season."""
+        if not self.is_log:
+            return np.asarray(y + season)
+        season = np.clip(season, -_MAX_LOG, _MAX_LOG)
+        return np.asarray((y - self.zero) * np.exp(season) + self.zero)
+
+    def within(self, mean: np.ndarray) -> np.ndarray:
+        """Return predictions that are not far beyond the range."""
+        margin = _BEYOND * (self.highest - self.lowest)
+        return np.asarray(np.clip(mean, self.lowest - margin, self.highest + margin))
+
+
+@dataclass(frozen=True)
+class Curve(TimeMember):
     """A mean that all groups share, and a process in time within groups."""
 
     shape: Shape
@@ -138,46 +201,40 @@ class Curve(NamedTuple):
     process: TimeProcess
     centre: float  # of the targets, or of their logarithms, in the process
     scale: float
-    lowest: float  # range of the targets
-    highest: float
-    zero: float  # the target 0, in standardised units
+    range: TargetRange
+    has_season: bool  # whether other members see targets without its season
+
+    @property
+    def seasons(self) -> tuple[Season, ...]:
+        """The seasons that other members see targets without."""
+        return self.design.calendar.seasons if self.has_season else ()
 
     def without(self, kept: Table) -> Curve:
         """Return the curve with the mean of other rows."""
-        return self._replace(process=self.process.with_mean(self._rows(kept)))
+        return replace(self, process=self.process.with_mean(self._rows(kept)))
 
-    def predict(self, known: Table, at: Table) -> tuple[np.ndarray, np.ndarray]:
-        """Predict rows of groups, given known rows: means and standard deviations (n,)."""
+    def predict_from(self, known: Table, at: Table, before: Mapping[str, Outputs]) -> Outputs:
+        """Predict rows of groups, given known rows."""
         mean, std = predict_time_process(self.process, self._rows(known), self._rows(at))
         mean, std = mean * self.scale + self.centre, std * self.scale
         if self.shape.is_log:
-            mean = np.minimum(mean, np.log(self.highest - self.zero) + _MAX_LOG)
+            mean = np.minimum(mean, np.log(self.range.highest - self.range.zero) + _MAX_LOG)
             growth = np.exp(mean + np.minimum(std**2, _MAX_VARIANCE) / 2)
-            mean, std = growth + self.zero, growth * np.minimum(std, 1.0)
-        return within(mean, self.lowest, self.highest), std
-
-    def remove(self, y: np.ndarray, season: np.ndarray) -> np.ndarray:
-        """Return targets (n,) without their seasons."""
-        return self.add(y, -season)
-
-    def add(self, y: np.ndarray, season: np.ndarray) -> np.ndarray:
-        """Return targets (n,) with seasons."""
-        if not self.shape.is_log:
-            return np.asarray(y + season)
-        season = np.clip(season, -_MAX_LOG, _MAX_LOG)
-        return np.asarray((y - self.zero) * np.exp(season) + self.zero)
+            mean, std = growth + self.range.zero, growth * np.minimum(std, 1.0)
+        return Outputs(self.range.within(mean), std)
 
     def _rows(self, rows: Table) -> TimeRows:
-        y = (_forward(self.shape, rows.y, self.lowest, self.zero) - self.centre) / self.scale
-        phi = self.design.phi(rows)
-        return rows_of_process(self.design, rows, y, phi)[0]
+        y = (self.range.logs(rows.y) - self.centre) / self.scale
+        return rows_of_process(self.design, rows, y, self.design.phi(rows))[0]
 
-    def season(self, known: Table, at: Table) -> np.ndarray:
-        """Return seasons and effects of columns (n,) of rows, in units of targets or logarithms."""
-        rows, blocks = (self._rows(known), self._rows(at)), self.process.blocks
-        is_column = (blocks == 0) & (at.features.shape[1] > 0)
-        columns = np.flatnonzero(is_column | (blocks > blocks.max() - len(rows[0].R)))
-        return predict_season(self.process, *rows, columns) * self.scale
+    def with_shared(self, rows: Table, known: Table) -> Table:
+        """Return rows with seasons and effects of columns, in units of targets or logarithms."""
+        if not self.has_season:
+            return rows
+        parts, blocks = (self._rows(known), self._rows(rows)), self.process.blocks
+        is_column = (blocks == 0) & (rows.features.shape[1] > 0)
+        columns = np.flatnonzero(is_column | (blocks > blocks.max() - len(parts[0].R)))
+        return rows._replace(shared=predict_season(self.process, *parts, columns) * self.scale)
 
 
 def rows_of_process(
@@ -189,16 +246,6 @@ def rows_of_process(
     R = tuple(root @ root.T for root in roots)
     parts = y, rows.times, rows.group, rows.weight, phases, R
     return TimeRows(Z, phi[:, :2], *parts), blocks
-
-
-def within(mean: np.ndarray, lowest: float, highest: float) -> np.ndarray:
-    """Return predictions that are not far beyond the range of the targets."""
-    margin = _BEYOND * (highest - lowest)
-    return np.asarray(np.clip(mean, lowest - margin, highest + margin))
-
-
-def _forward(shape: Shape, y: np.ndarray, lowest: float, zero: float) -> np.ndarray:
-    return np.log(np.maximum(y, lowest) - zero) if shape.is_log else y
 
 
 def has_log(y: np.ndarray, zero: float) -> bool:
@@ -218,38 +265,38 @@ def fit_curve(
     shape: Shape,
     rows: Table,
     zero: float,
-    calendar: Calendar = NO_SEASONS,
+    calendar: Calendar,
+    has_season: bool,
     start: Curve | None = None,
 ) -> Curve:
     """Fit a curve, from `start` on; `zero` is 0 standardised. 2,500 rows give covariances."""
-    lowest, highest = float(rows.y.min()), float(rows.y.max())
-    y = _forward(shape, rows.y, lowest, zero)
+    target_range = TargetRange.of(rows.y, zero, shape.is_log)
+    y = target_range.logs(rows.y)
     centre, scale = float(y.mean()), float(y.std()) or 1.0
     design = CurveDesign.learn(shape, rows.times, calendar)
     sample = some_groups(rows, _MAX_ROWS)
     phi = design.phi(sample)
-    y = (_forward(shape, sample.y, lowest, zero) - centre) / scale
+    y = (target_range.logs(sample.y) - centre) / scale
     process = fit_time_process(
         *rows_of_process(design, sample, y, phi),
         None if start is None else start.process,
         20 if start is None else 8,
     )
-    curve = Curve(shape, design, process, centre, scale, lowest, highest, zero)
+    curve = Curve(shape, design, process, centre, scale, target_range, has_season)
     return curve if len(sample.y) == len(rows.y) else curve.without(rows)
 
 
-class LastValue(NamedTuple):
+@dataclass(frozen=True)
+class LastValue(TimeMember):
     """The latest target of the group before a row, in the last season's phase if there is one."""
 
-    mean: float  # of all targets, predicted before the first known row
+    base: str  # the curve whose deviations it takes
+    range: TargetRange
+    mean: float  # of all targets without season, predicted before the first known row
     calendar: Calendar = NO_SEASONS
 
-    def without(self, kept: Table) -> LastValue:
-        """Return itself."""
-        return self
-
-    def predict(self, known: Table, at: Table) -> tuple[np.ndarray, np.ndarray]:
-        """Predict rows of groups, given known rows: means (n,); deviations are those of curves."""
+    def predict_from(self, known: Table, at: Table, before: Mapping[str, Outputs]) -> Outputs:
+        """Predict rows of groups, given known rows."""
         last = rows_before(known, at).last
         if self.calendar.seasons:
             n_phases = self.calendar.seasons[-1].n_phases
@@ -261,4 +308,14 @@ class LastValue(NamedTuple):
             ]
             last_of_phase = rows_before(*parts).last
             last = np.where(last_of_phase >= 0, last_of_phase, last)
-        return np.append(known.y, self.mean)[last], np.zeros(len(at.y))
+        y = np.append(self.range.without_season(known), self.mean)[last]
+        mean = self.range.within(self.range.add(y, at.shared))
+        return Outputs(mean, before[self.base].std)
+
+
+def fit_last_value(
+    rows: Table, base: str, target_range: TargetRange, calendar: Calendar = NO_SEASONS
+) -> LastValue:
+    """Take the mean of targets without season."""
+    mean = float(target_range.without_season(rows).mean())
+    return LastValue(base, target_range, mean, calendar)

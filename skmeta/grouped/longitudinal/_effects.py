@@ -7,44 +7,43 @@ It has no trend of its own beyond the times seen, which is right where a curve t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from skmeta._tabular import FitSettings, Population, Table, fit_population, silent
-from skmeta.grouped.longitudinal._curves import within
+from skmeta._tabular import FitSettings, Outputs, Population, Table, fit_population
+from skmeta.grouped.longitudinal._curves import ConditionedInTime, TargetRange, TimeMember
 from skmeta.grouped.longitudinal._seasons import Calendar
 from skmeta.grouped.members import MixedEffects, fit_mixed, mixed_form
 
-# Folds of groups of the trees that are fitted again to earlier rows.
-_N_FOLDS_AGAIN = 2
+# Folds of groups of the trees, and of those that are fitted again to earlier rows.
+_N_FOLDS, _N_FOLDS_AGAIN = 5, 2
 # One form of effects: curves of groups are beside it.
 _SETTINGS = {"effects": "slopes"}
 
 
-class Effects(NamedTuple):
+@dataclass(frozen=True)
+class Effects(TimeMember):
     """Trees over all groups, and a mixed-effects model of the columns and of their predictions."""
 
     population: Population  # trees, cross-fitted over groups
     effects: MixedEffects
-    settings: FitSettings  # of the trees
     calendar: Calendar
-    lowest: float  # range of the targets
-    highest: float
+    range: TargetRange
 
     def without(self, kept: Table) -> Effects:
         """Return the member with effects from other groups; its trees are cross-fitted."""
-        return self._replace(effects=self.effects.without(self._with_shared(kept)))
+        return replace(self, effects=self.effects.without(self._with_shared(kept)))
 
-    def again(self, rows: Table) -> Effects:
-        """Return the member, fitted to fewer rows of the groups."""
-        return fit_effects(rows, self.settings, _N_FOLDS_AGAIN, self.calendar, start=self.effects)
+    def condition(self, known: Table) -> ConditionedInTime:
+        """Condition the effects on the known rows of groups."""
+        return ConditionedInTime(self, self.effects.condition(self._with_shared(known)))
 
-    def predict(self, known: Table, at: Table) -> tuple[np.ndarray, np.ndarray]:
-        """Predict rows of groups, given known rows: means and standard deviations (n,)."""
-        known, at = self._with_shared(known), self._with_shared(at)
-        outputs = self.effects.condition(known).predict(at, {})
-        return within(outputs.mean, self.lowest, self.highest), outputs.std
+    def predict_from(self, known: Any, at: Table, before: Mapping[str, Outputs]) -> Outputs:
+        """Predict rows of groups, given the conditioned effects."""
+        outputs: Outputs = known.predict(self._with_shared(at), before)
+        return outputs._replace(mean=self.range.within(outputs.mean))
 
     def _with_shared(self, rows: Table) -> Table:
         rows = _with_calendar(rows, self.calendar)
@@ -54,24 +53,25 @@ class Effects(NamedTuple):
 def fit_effects(
     rows: Table,
     settings: FitSettings,
-    n_folds: int,
     calendar: Calendar,
-    effects_settings: Mapping[str, Any] | None = None,
-    start: MixedEffects | None = None,
+    target_range: TargetRange,
+    effects_settings: Mapping[str, Any],
+    start: Effects | None = None,
 ) -> Effects:
-    """Fit a population in at most `n_folds`, and effects of groups beside it, from `start` on."""
+    """Fit a population, and effects of groups beside it, from `start` on."""
+    n_folds = _N_FOLDS if start is None else _N_FOLDS_AGAIN
     rows = _with_calendar(rows, calendar)
     fold = np.unique(rows.fold % n_folds, return_inverse=True)[1]
-    population, shared = fit_population(settings, rows.X, rows.y, rows.weight, fold, 0)
-    table = rows._replace(shared=shared, fold=fold)
+    n_rounds = 0 if start is None else start.population.n_rounds
+    parts = settings, rows.X, rows.y, rows.weight, fold, 0
+    population, shared = fit_population(*parts, n_rounds=n_rounds)
+    table = rows._replace(shared=shared)
     if start is None:
         chosen = dict(effects_settings or _SETTINGS)
         effects = fit_mixed(table, mixed_form(table, True, 0, chosen))
     else:
-        effects = start.without(table)
-    lowest, highest = float(rows.y.min()), float(rows.y.max())
-    settings = settings._replace(report=silent)
-    return Effects(population, effects, settings, calendar, lowest, highest)
+        effects = start.effects.without(table)
+    return Effects(population, effects, calendar, target_range)
 
 
 def _with_calendar(rows: Table, calendar: Calendar) -> Table:

@@ -124,6 +124,11 @@ class Calendar(NamedTuple):
                 columns.append(phase[:, None] / season.n_phases)
         return np.hstack(columns)
 
+    @property
+    def n_steps(self) -> int:
+        """Number of phases of the longest season; 0 without one."""
+        return max((season.n_phases for season in self.seasons), default=0)
+
     def n_cycles(self, times: np.ndarray) -> float:
         """Return how many cycles of the longest season the times (n,) cover; inf without one."""
         longest = max((season.length for season in self.seasons), default=0.0)

@@ -1,41 +1,18 @@
-"""Trees with the earlier rows of the group as columns.
-
-Numbers: they are fitted to changes since the last value. Classes: they are a member of the mixture.
-"""
+"""Trees that know earlier rows of the group: for changes since the last value, or classes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
 
-from skmeta._sklearn_compat import cut_rounds
-from skmeta._tabular import (
-    FitSettings,
-    Member,
-    Outputs,
-    Population,
-    Table,
-    TreeEnsemble,
-    fit_population,
-    trees_to_arrays,
-)
-from skmeta.grouped.longitudinal._rows import Cases, first_rows, rows_before
+from skmeta._tabular import FitSettings, Outputs, Population, Table, fit_population
+from skmeta.grouped.longitudinal._curves import LastValue, TargetRange, TimeMember
+from skmeta.grouped.longitudinal._rows import first_rows, rows_before
 
-_MAX_ROUNDS = 80
-_SETTINGS = {
-    "learning_rate": 0.1,
-    "max_leaf_nodes": 12,
-    "max_bins": 127,
-    "early_stopping": False,
-    "random_state": 0,
-}
-# Trees need this many rows.
-_MIN_ROWS = 60
-# Rows to predict that trees for classes are fitted to, at most.
-_MAX_CASES = 4000
+# Folds of groups of trees for changes, and rows that trees are fitted to, at most.
+_N_FOLDS, _MAX_CASES = 3, 4000
 # Shares of earlier classes fade by this factor from row to row.
 _FADE = 0.7
 
@@ -63,101 +40,67 @@ def step_columns(known: Table, at: Table) -> np.ndarray:
     return np.column_stack(parts)
 
 
-class Steps(NamedTuple):
-    """Trees that correct the last value, fitted on different groups and averaged; none keep it."""
-
-    models: Sequence[TreeEnsemble]
-    n_rounds: int
-
-    def predict(self, columns: np.ndarray) -> np.ndarray:
-        """Return corrections (n,) from columns (n, q)."""
-        if not self.models:
-            return np.zeros(len(columns))
-        return np.asarray(np.mean([model.predict(columns) for model in self.models], axis=0))
-
-
-def _weights(cases: Cases) -> np.ndarray:
-    """Return weights of rows: a case with many rows counts more, but not as many times."""
-    codes = np.unique(cases.query.group, return_inverse=True)[1]
-    return np.asarray(cases.query.weight / np.sqrt(np.bincount(codes))[codes])
-
-
-def cross_fit_steps(
-    columns: np.ndarray, left: np.ndarray, cases: Cases, folds: np.ndarray
-) -> tuple[Steps, np.ndarray]:
-    """Fit trees in folds of groups to what is `left` (n,) of targets after the last values.
-
-    Return them, with the best number of rounds, and corrections (n,) by trees without the group.
-    """
-    weight, models, unseen = _weights(cases), [], np.zeros((_MAX_ROUNDS, len(left)))
-    for fold in np.unique(folds):
-        inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        if len(outside) < _MIN_ROWS:
-            return Steps([], 0), np.zeros(len(left))
-        model = _fit(columns[outside], left[outside], weight[outside], _MAX_ROUNDS)
-        unseen[:, inside] = list(model.staged_predict(columns[inside]))
-        models.append(model)
-    losses = (left - unseen) ** 2 @ weight
-    best = int(np.argmin(losses))
-    if losses[best] >= left**2 @ weight:
-        return Steps([], 0), np.zeros(len(left))
-    for model in models:
-        cut_rounds(model, best + 1)
-    return Steps([trees_to_arrays(model) for model in models], best + 1), unseen[best]
-
-
-def fit_steps(columns: np.ndarray, left: np.ndarray, cases: Cases, n_rounds: int) -> Steps:
-    """Fit trees with a given number of rounds; see :func:`cross_fit_steps`."""
-    if not n_rounds or len(left) < _MIN_ROWS:
-        return Steps([], 0)
-    return Steps([trees_to_arrays(_fit(columns, left, _weights(cases), n_rounds))], n_rounds)
-
-
-def _fit(columns: np.ndarray, left: np.ndarray, weight: np.ndarray, n_rounds: int) -> Any:
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
-    # Trees need a value in each column.
-    columns = np.where(np.isnan(columns).all(0), 0.0, columns)
-    # Rows are drawn by their weights: with weights, binning takes ten times as long.
-    drawn = np.random.default_rng(0).choice(len(left), len(left), p=weight / weight.sum())
-    model = HistGradientBoostingRegressor(max_iter=n_rounds, **_SETTINGS)
-    return model.fit(columns[drawn], left[drawn])
-
-
 @dataclass(frozen=True)
-class ClassLags(Member):
-    """Trees over groups, cross-fitted, that know the last classes of the group; a member."""
+class Lags(TimeMember):
+    """Trees over groups, cross-fitted, that know earlier rows of the group.
+
+    They predict the classes, or changes since the last value.
+    """
 
     population: Population
     n_classes: int
+    last: LastValue | None = None  # None for classes
 
-    def condition(self, known: Table) -> ConditionedLags:
-        """Take the known rows of groups."""
-        return ConditionedLags(self, known)
+    @property
+    def base(self) -> str:
+        """The member whose deviations it takes; none for classes."""
+        return "" if self.last is None else self.last.base
+
+    def predict_from(self, known: Table, at: Table, before: Mapping[str, Outputs]) -> Outputs:
+        """Predict rows of groups, given known rows."""
+        if self.last is None:
+            columns = lag_columns(known, at, self.n_classes)
+            return Outputs(self.population.predict(columns, at.fold), np.zeros(len(columns)))
+        last, target_range = self.last.predict_from(known, at, before), self.last.range
+        change = self.population.predict(
+            step_columns(*free_of_season(target_range, known, at)), at.fold
+        )
+        free = target_range.without_season(at._replace(y=last.mean))
+        return Outputs(target_range.within(target_range.add(free + change, at.shared)), last.std)
 
 
-class ConditionedLags(NamedTuple):
-    """Trees that know the last classes, given known rows."""
-
-    member: ClassLags
-    known: Table
-
-    def predict(self, at: Table, before: Mapping[str, Outputs]) -> Outputs:
-        """Predict rows of groups."""
-        columns = lag_columns(self.known, at, self.member.n_classes)
-        return Outputs(self.member.population.predict(columns, at.fold), np.zeros(len(columns)))
+def free_of_season(target_range: TargetRange, *tables: Table) -> list[Table]:
+    """Return rows whose targets have no season."""
+    return [rows._replace(y=target_range.without_season(rows)) for rows in tables]
 
 
-def fit_class_lags(table: Table, settings: FitSettings, n_classes: int) -> ClassLags:
-    """Fit trees to later rows of groups, given the first rows of each."""
-    cases = first_rows(table, _MAX_CASES)
-    query = cases.query
-    columns = lag_columns(cases.known, query, n_classes)
-    fold = np.unique(query.fold, return_inverse=True)[1]
+def fit_lags(
+    table: Table,
+    settings: FitSettings,
+    n_classes: int,
+    last: LastValue | None = None,
+    ahead: int | None = None,
+    start: Lags | None = None,
+) -> Lags:
+    """Fit trees to rows of groups up to steps `ahead`, given the first rows of each."""
+    known, query = first_rows(table, _MAX_CASES, ahead)
+    y, fold, n_rounds = query.y, query.fold, 0
+    if last is None:
+        columns = lag_columns(known, query, n_classes)
+    else:
+        known, query = free_of_season(last.range, known, query)
+        y = query.y - np.append(known.y, last.mean)[rows_before(known, query).last]
+        columns = step_columns(known, query)
+        fold = fold % _N_FOLDS
+    if start is not None:
+        # Later rows are of groups that are known: trees need no folds of these.
+        fold, n_rounds = np.zeros(len(y), int), start.population.n_rounds
+    fold = np.unique(fold, return_inverse=True)[1]
+    parts = settings, columns, y, query.weight, fold, n_classes
     population, _ = fit_population(
-        settings, columns, query.y, query.weight, fold, n_classes, corrects_base=True
+        *parts, corrects_base=True, n_rounds=n_rounds, is_small=last is not None
     )
-    return ClassLags(population, n_classes)
+    return Lags(population, n_classes, last)
 
 
 def lag_columns(known: Table, at: Table, n_classes: int) -> np.ndarray:
