@@ -22,7 +22,7 @@ from skmeta._tabular._member import (
     interpolate,
     widening,
 )
-from skmeta._tabular._mixture import Mixture, Refitted, fit_mixture
+from skmeta._tabular._mixture import Mixture, Refitted, fit_mixture, share
 from skmeta._tabular._population import (
     FitSettings,
     Population,

@@ -23,7 +23,7 @@ import numpy as np
 from skmeta._tabular._table import Table, at_most, places_in_groups, rows_of_groups
 
 # Numbers of known rows of a group that is held out.
-_N_KNOWN, _N_KNOWN_IN_TIME = (0, 1, 3, 10), (0, 1, 2, 5, 12)
+_N_KNOWN, _N_KNOWN_IN_TIME = (0, 1, 3, 10), (0, 1, 2, 4, 12)
 # Rows of a group that are predicted, at most.
 _MAX_ROWS = 20
 # One column: of known groups, this share of the rows is predicted from the others, in this many
@@ -233,7 +233,7 @@ def _folds_in_time(table: Table, is_later: np.ndarray, kept: Table) -> Iterator[
     for fold in np.unique(table.fold):
         others = kept.take(np.flatnonzero(kept.fold != fold))
         own = np.flatnonzero(table.fold == fold)
-        steps = _steps_in_time(table.take(own), LATER, is_later[own], _N_KNOWN[1:])
+        steps = _steps_in_time(table.take(own), LATER, is_later[own], _N_KNOWN_IN_TIME[1:])
         if len(others.y) and steps:
             yield Division(others, steps, True)
 

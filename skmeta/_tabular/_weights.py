@@ -51,8 +51,6 @@ _LARGEST_TILT, _NARROWEST = 60.0, 1e-3
 # as so many rows, and fall with this power of the loss. These, and the beliefs, were chosen on
 # development tables of benchmarks/measure/published_models.py, grouped.py, targets.py.
 _N_INDEPENDENT, _N_OF_PRIOR, _POWER = 10.0, 10.0, 2.0
-# Later rows count as no independent ones, beside prior weights of this power.
-_POWER_LATER = 1.0
 # Weights below this are 0.
 _MIN_WEIGHT = 0.02
 # Of several columns: in quantiles of residuals, a normal distribution counts as so many groups.
@@ -70,11 +68,12 @@ HeldOutCase = tuple[Table, np.ndarray, list[Outputs]]
 class TimeRule(NamedTuple):
     """How later rows of groups in time count.
 
-    Errors are divided by scales (n,) of rows of fit. A share of the weight is that of a favoured
-    member.
+    Errors are divided by scales (n,) of rows of fit. Prior weights fall with this power of the
+    loss. A share of the weight is that of a favoured member.
     """
 
     scales: np.ndarray
+    power: float = 1.0
     favoured: str = ""
     share: float = 0.0
 
@@ -270,7 +269,7 @@ def find_level(
     if in_time is not None and is_later:
         shares = shares / in_time.scales[at.place] ** 2
     error = np.maximum(each @ shares, _MIN_LOSS)
-    power = _POWER_LATER if is_later else _POWER
+    power = in_time.power if in_time is not None and is_later else _POWER
     prior = _without_small(softmax(np.log(beliefs[used]) - power * np.log(error)))
     kept = np.flatnonzero(used)[prior > 0]
     n_independent = 0.0 if is_later else min(_N_INDEPENDENT * len(total), n)

@@ -36,7 +36,7 @@ from skmeta._tabular import (
     varying,
 )
 from skmeta.exceptions import EpisodeError
-from skmeta.grouped._members import Kind, Plan, TimePlan, choose_members
+from skmeta.grouped._members import Earlier, Kind, Plan, TimePlan, choose_members
 from skmeta.grouped._model import FittedModel, Settings, of_series, with_features
 from skmeta.grouped._series import GroupIndicators, Series
 from skmeta.grouped._target_scale import units_of_targets
@@ -207,7 +207,8 @@ class MembersFit(NamedTuple):
         before: Mapping[str, Any] = {} if start is None else start.members
         members = dict[str, Member]()
         for kind in self.kinds:
-            member = kind.fit(table, plan, outputs, before.get(kind.name))
+            earlier = Earlier(members, outputs)
+            member = kind.fit(table, plan, earlier, before.get(kind.name))
             if kind.name in (MIXED, BOTH):
                 plan.settings.population.report()
                 member, outputs = _from_other_rows(member, table)

@@ -7,7 +7,7 @@ from scratch or from a fit to more rows. The mixture finds its weight.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from skmeta._tabular import (
     Table,
     TargetUnits,
     TimeRule,
+    share,
     steps_ahead,
     varying,
 )
@@ -88,7 +89,8 @@ class TimePlan(NamedTuple):
             return TimeRule(np.ones(len(table.y)))
         tested = ahead / self.calendar.n_steps
         has_second = np.clip(self.calendar.n_cycles(table.times) - 1, 0, 1)
-        return TimeRule(group_scales(table), LAST_OF_PHASE, (1 - tested) * has_second)
+        parts = _POWER_OF_SEASONS * tested, LAST_OF_PHASE, (1 - tested) * has_second
+        return TimeRule(group_scales(table), *parts)
 
 
 class Plan(NamedTuple):
@@ -116,12 +118,19 @@ class Plan(NamedTuple):
         return names_of_models(len(table.y), self.n_classes) if self.is_auto else []
 
 
+class Earlier(NamedTuple):
+    """Members that were fitted before, and what the mixed model says of rows from others."""
+
+    members: Mapping[str, Member]
+    outputs: Outputs | None
+
+
 class Kind(NamedTuple):
     """A kind of member: its name, that for readers, how it is fitted, and which tables it suits."""
 
     name: str
     title: str
-    fit: Callable[[Table, Plan, Outputs | None, Any], Member]
+    fit: Callable[[Table, Plan, Earlier, Any], Member]
     suits: Callable[[Table, Plan], bool] = lambda *_: True
     in_time: bool = False  # whether it knows time
 
@@ -133,7 +142,7 @@ def _population(table: Table, plan: Plan, *_: Any) -> Member:
 def _mixed(
     table: Table,
     plan: Plan,
-    _: Outputs | None,
+    _: Any,
     start: MixedEffects | None,
     *,
     form: Callable[[Table, Plan], Form],
@@ -164,9 +173,8 @@ def _interactions(table: Table, plan: Plan, _: Any, start: MixedEffects | None) 
     return fit_mixed(table, form._replace(interactions=interactions))
 
 
-def _trees(
-    table: Table, plan: Plan, outputs: Outputs | None, start: Any, *, known_only: bool
-) -> Member:
+def _trees(table: Table, plan: Plan, earlier: Earlier, start: Any, *, known_only: bool) -> Member:
+    outputs = earlier.outputs
     assert outputs is not None
     # Where all targets are from 0 on, an estimator may need that.
     adds = not known_only and not plan.n_classes and float(table.y.min()) < 0
@@ -207,6 +215,9 @@ SHAPES = {
 # From this many cycles of the longest season on, a curve of all groups is separated from it.
 _MIN_CYCLES = 3.0
 LAST_OF_PHASE = "last value of the phase"
+# Weights of later rows fall with this power of the loss, if a season ahead was held out; with a
+# lower one, if less was. Chosen on development halves of benchmarks/measure/panels.py.
+_POWER_OF_SEASONS = 8.0
 
 
 def _time(plan: Plan) -> TimePlan:
@@ -244,11 +255,12 @@ def _effects_in_time(table: Table, plan: Plan, _: Any, start: Any) -> Member:
     return fit_effects(table, plan.settings.population, *given)
 
 
-def _lags(table: Table, plan: Plan, _: Any, start: Any) -> Member:
+def _lags(table: Table, plan: Plan, earlier: Earlier, start: Any) -> Member:
     last, ahead = None, None
     if not plan.n_classes:
         last, ahead = fit_last_value(table, *_time(plan).base(table)), _time(plan).ahead(table)
-    return fit_lags(table, plan.settings.population, plan.n_classes, last, ahead, start)
+    parts = last, ahead, start, partial(share, earlier.members)
+    return fit_lags(table, plan.settings.population, plan.n_classes, *parts)
 
 
 def _has_season(_: Table, plan: Plan) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,13 +81,18 @@ def fit_lags(
     last: LastValue | None = None,
     ahead: int | None = None,
     start: Lags | None = None,
+    share: Callable[[Table, Table], Table] = lambda rows, _: rows,
 ) -> Lags:
-    """Fit trees to rows of groups up to steps `ahead`, given the first rows of each."""
+    """Fit trees to rows of groups up to steps `ahead`, given the first rows of each.
+
+    What members share of rows, such as seasons, follows from known rows by `share`.
+    """
     known, query = first_rows(table, _MAX_CASES, ahead)
     y, fold, n_rounds = query.y, query.fold, 0
     if last is None:
         columns = lag_columns(known, query, n_classes)
     else:
+        known, query = share(known, known), share(query, known)
         known, query = free_of_season(last.range, known, query)
         y = query.y - np.append(known.y, last.mean)[rows_before(known, query).last]
         columns = step_columns(known, query)
@@ -95,8 +100,15 @@ def fit_lags(
     if start is not None:
         # Later rows are of groups that are known: trees need no folds of these.
         fold, n_rounds = np.zeros(len(y), int), start.population.n_rounds
+    weight = query.weight
+    if last is not None:
+        # A case with many rows counts more, but not as many times. Rows are drawn by their weights.
+        codes = np.unique(query.group, return_inverse=True)[1]
+        share_of = weight / np.sqrt(np.bincount(codes))[codes]
+        drawn = np.random.default_rng(0).choice(len(y), len(y), p=share_of / share_of.sum())
+        columns, y, fold, weight = columns[drawn], y[drawn], fold[drawn], np.ones(len(y))
     fold = np.unique(fold, return_inverse=True)[1]
-    parts = settings, columns, y, query.weight, fold, n_classes
+    parts = settings, columns, y, weight, fold, n_classes
     population, _ = fit_population(
         *parts, corrects_base=True, n_rounds=n_rounds, is_small=last is not None
     )
