@@ -23,7 +23,7 @@ import numpy as np
 from skmeta._tabular._table import Table, at_most, places_in_groups, rows_of_groups
 
 # Numbers of known rows of a group that is held out.
-_N_KNOWN, _N_KNOWN_IN_TIME = (0, 1, 3, 10), (0, 1, 2, 4, 12)
+_N_KNOWN, _N_KNOWN_IN_TIME = (0, 1, 3, 10), (0, 1, 2, 3, 5, 8, 12)
 # Rows of a group that are predicted, at most.
 _MAX_ROWS = 20
 # One column: of known groups, this share of the rows is predicted from the others, in this many
