@@ -115,7 +115,7 @@ def test_units_names_dates_and_the_order_of_rows_change_nothing(curves, model):
 
 def test_what_was_found_is_shown(model):
     losses = model.losses_
-    assert list(losses.index) == ["0", "1", "2", "6", "later"]
+    assert list(losses.index) == ["0", "1", "2", "3", "6", "later"]
     assert losses["mixture"].notna().all()
     assert losses.loc["6", "mixture"] < losses.loc["0", "mixture"]
     assert "later rows of known groups: mixture" in model.summary_
