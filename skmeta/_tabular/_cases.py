@@ -143,14 +143,14 @@ def make_divisions(
     """Yield the divisions of a table, or of groups in time whose season is so many steps ahead."""
     if not in_time:
         return _one_column(table) if table.codes.shape[1] == 1 else _several_columns(table)
-    return itertools.chain(_one_column(table, ahead, True), _in_time(table, ahead))
+    return itertools.chain(_one_column(table, True, ahead), _in_time(table, ahead))
 
 
 # ------------------------------------------------------------------------------------- one column
 
 
 def _one_column(
-    table: Table, ahead: int | None = None, in_time: bool = False
+    table: Table, in_time: bool = False, ahead: int | None = None
 ) -> Iterator[Division]:
     n_groups, n_folds = int(table.group.max()) + 1, int(table.fold.max()) + 1
     share = max(_ENOUGH_GROUPS / n_groups, _ENOUGH_ROWS / len(table.y))
@@ -163,7 +163,7 @@ def _one_column(
         groups = at_most(np.unique(table.group[table.fold == fold]), _MAX_GROUPS)
         cases: dict[tuple[float, int], list[Case]] = {}
         for group in groups.tolist():
-            for level, *rows in _cases(group_rows[group], times, ahead, in_time):
+            for level, *rows in _cases(group_rows[group], times, in_time, ahead):
                 cases.setdefault(level, []).append((rows[0], rows[1]))
         each = [(level, cases[level, part]) for level, part in sorted(cases)]
         # A row that is known in one step is predicted in another, unless a model knows no row of
@@ -174,7 +174,7 @@ def _one_column(
 
 
 def _cases(
-    rows: np.ndarray, times: np.ndarray | None, ahead: int | None, in_time: bool
+    rows: np.ndarray, times: np.ndarray | None, in_time: bool, ahead: int | None
 ) -> Iterator[tuple[tuple[float, int], np.ndarray, np.ndarray]]:
     """Yield level and part, known rows and rows to predict of a group; the earliest are known."""
     n = len(rows)

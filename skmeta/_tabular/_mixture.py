@@ -283,8 +283,6 @@ def _weigh(
         used = any_group, np.ones_like(any_group) if regime == last else any_group
         rule = in_time, in_time is not None and regime == LATER
         levels = join_levels(by_level, used, beliefs, n_classes, factor, least_rows, *rule)
-        if in_time is not None and regime == LATER:
-            levels = [in_time.favour(level, members) for level in levels]
         if n_factors > 1:
             # What a new group adds is drawn from as few values as there are groups.
             n_new = n_groups[regime] if is_one else n_groups.min()

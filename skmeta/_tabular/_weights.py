@@ -7,7 +7,7 @@ mixture predicts of held-out rows (stacking), times a Dirichlet distribution aro
 Prior weights of members of a grouped table are beliefs (what earlier tables say of the members)
 over the squared loss: no member that is far behind is kept to make up for the errors of others.
 Errors within a group are correlated, so it counts as a few rows. Errors of later rows of groups in
-time are correlated between groups, too: their weights are beliefs over the loss.
+time are correlated between groups, too: their weights are beliefs over a power of the loss.
 
 Notation: m predictions, g grid points, n rows.
 
@@ -20,7 +20,7 @@ bootstrap, chapter 11 (jackknife); Ranjan and Gneiting (2010), Combining probabi
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -66,21 +66,13 @@ HeldOutCase = tuple[Table, np.ndarray, list[Outputs]]
 
 
 class TimeRule(NamedTuple):
-    """How later rows of groups in time count.
+    """How later rows of groups in time count: errors are divided by scales of rows of fit (n,).
 
-    Errors are divided by scales (n,) of rows of fit. Prior weights fall with this power of the
-    loss. A share of the weight is that of a favoured member.
+    Prior weights fall with this power of the loss.
     """
 
     scales: np.ndarray
     power: float = 1.0
-    favoured: str = ""
-    share: float = 0.0
-
-    def favour(self, level: Level, names: Collection[str]) -> Level:
-        """Return a level of later rows with the share of the favoured member."""
-        is_favoured = np.array([name == self.favoured for name in names])
-        return level._replace(weights=(1 - self.share) * level.weights + self.share * is_favoured)
 
 
 @cache

@@ -37,7 +37,7 @@ from skmeta._tabular import (
 )
 from skmeta.exceptions import EpisodeError
 from skmeta.grouped._members import Earlier, Kind, Plan, TimePlan, choose_members
-from skmeta.grouped._model import FittedModel, Settings, of_series, with_features
+from skmeta.grouped._model import FittedModel, Settings, grouped_by_series, with_features
 from skmeta.grouped._series import GroupIndicators, Series
 from skmeta.grouped._target_scale import units_of_targets
 from skmeta.grouped.longitudinal import has_log, learn_calendar
@@ -129,11 +129,11 @@ def _fit_rows(rows: _Rows, in_time: bool) -> FittedModel | None:
     folds = deal_groups_of(codes[:, factor], content, settings.n_folds)
     units: TargetUnits | None = None
     if not n_classes:
-        beside = X
+        columns = X
         if not in_time:
             # The scale is one on which other columns of groups add up, too.
-            beside = np.hstack([GroupIndicators.learn(codes, factor)(codes), X])
-        units = units_of_targets(beside, y, weight, codes[:, factor], settings, in_time, exposure)
+            columns = np.hstack([GroupIndicators.learn(codes, factor)(codes), X])
+        units = units_of_targets(columns, y, weight, codes[:, factor], settings, in_time, exposure)
         y = units(y)
     row_folds = folds[codes[:, factor]]
     if len(folds) == 1 and not in_time:
@@ -154,7 +154,7 @@ def _fit_rows(rows: _Rows, in_time: bool) -> FittedModel | None:
         zero = float(units(np.zeros(1))[0])
         time = TimePlan(learn_calendar(*given), zero, has_log(y, zero))
     plan = Plan(settings, n_classes, has_one_column, len(folds) > 1, categories, units, time)
-    known, table = table, of_series(table, series)
+    known, table = table, grouped_by_series(table, series)
     fit = MembersFit(plan, choose_members(table, plan))
     fitted = fit(table)
     mixture = _weigh(fit, fitted)

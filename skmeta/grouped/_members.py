@@ -79,18 +79,11 @@ class TimePlan(NamedTuple):
         return steps_ahead(table, self.calendar.n_steps) if self.calendar.seasons else None
 
     def rule(self, table: Table) -> TimeRule:
-        """Return how errors of later rows count: with a season, in units of their group.
-
-        A season that was seen once may be chance, so that tests decide. With a second cycle, the
-        last value of the phase is favoured as far as less than a season ahead was held out.
-        """
+        """Return how errors of later rows count: with a season, in units of their group."""
         ahead = self.ahead(table)
         if ahead is None:
             return TimeRule(np.ones(len(table.y)))
-        tested = ahead / self.calendar.n_steps
-        has_second = np.clip(self.calendar.n_cycles(table.times) - 1, 0, 1)
-        parts = _POWER_OF_SEASONS * tested, LAST_OF_PHASE, (1 - tested) * has_second
-        return TimeRule(group_scales(table), *parts)
+        return TimeRule(group_scales(table), _POWER_OF_SEASONS * ahead / self.calendar.n_steps)
 
 
 class Plan(NamedTuple):
@@ -214,9 +207,8 @@ SHAPES = {
 }
 # From this many cycles of the longest season on, a curve of all groups is separated from it.
 _MIN_CYCLES = 3.0
-LAST_OF_PHASE = "last value of the phase"
 # Weights of later rows fall with this power of the loss, if a season ahead was held out; with a
-# lower one, if less was. Chosen on development halves of benchmarks/measure/panels.py.
+# lower one, if less was (benchmarks/measure/table_ablations.py).
 _POWER_OF_SEASONS = 8.0
 
 
@@ -308,7 +300,7 @@ MEMBERS: tuple[Kind, ...] = (
     ),
     Kind("last value", "last value", _last_value, in_time=True),
     Kind("exponential smoothing", "exponential smoothing", _smoothing, _has_season, True),
-    Kind(LAST_OF_PHASE, LAST_OF_PHASE, _last_of_phase, _has_season, True),
+    Kind("last value of the phase", "last value of the phase", _last_of_phase, _has_season, True),
     Kind("group effects", "group effects", _effects_in_time, in_time=True),
     Kind("trees on the last value", "trees on the last value", _lags, in_time=True),
 )

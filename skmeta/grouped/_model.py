@@ -125,7 +125,7 @@ class FittedModel:
         columns += [(column, False) for column in known.codes.T]
         if not self.settings.season[1]:  # equal dates are warned of
             warn_of_known(number_copies(columns), len(self.known.y))
-        mixture = self.mixture.with_known(of_series(known, self.series))
+        mixture = self.mixture.with_known(grouped_by_series(known, self.series))
         return replace(self, known=known, mixture=mixture)
 
     def series_of(self, X: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -156,7 +156,7 @@ class FittedModel:
         at, known = self._table(X, nothing, nothing, codes, times), self.known
         # Members that keep rows have them all; the others need those of the groups asked for.
         known = known.take(np.flatnonzero(np.isin(known.codes, at.codes).any(1)))
-        known, at = (of_series(rows, self.series) for rows in (known, at))
+        known, at = (grouped_by_series(rows, self.series) for rows in (known, at))
         return self.mixture.predict(known, at)._replace(exposure=exposure)
 
     @property
@@ -198,7 +198,7 @@ def check_near(values: np.ndarray, name: str) -> None:
         )
 
 
-def of_series(table: Table, series: Series | None) -> Table:
+def grouped_by_series(table: Table, series: Series | None) -> Table:
     """Return rows with one column of groups, that of series if there are any."""
     return table if series is None else table._replace(codes=table.codes[:, :1])
 

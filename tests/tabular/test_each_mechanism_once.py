@@ -65,7 +65,7 @@ def test_a_mechanism_is_in_no_further_place():
 def test_members_of_groups_are_fitted_by_one_protocol():
     assert len({kind.name for kind in MEMBERS}) == len({kind.title for kind in MEMBERS})
     for kind in MEMBERS:
-        inspect.signature(kind.fit).bind("table", "plan", "outputs", "start")
+        inspect.signature(kind.fit).bind("table", "plan", "earlier", "start")
         inspect.signature(kind.suits).bind("table", "plan")
 
 

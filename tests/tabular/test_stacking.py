@@ -2,9 +2,18 @@
 
 import numpy as np
 import pytest
+from grouped_tables import timed_rows
 from scipy.stats import norm
 
-from skmeta._tabular import LEVELS, average_weights, mix, reshape_distributions, weight_grid
+from skmeta._tabular import (
+    LEVELS,
+    TimeRule,
+    average_weights,
+    find_level,
+    mix,
+    reshape_distributions,
+    weight_grid,
+)
 
 
 @pytest.mark.parametrize("squared", [False, True])
@@ -70,3 +79,23 @@ def test_a_value_of_many_targets_stays():
     for mean in (1.0, 2.0, 3.0):
         _, found = reshape_distributions(quantiles, np.array([mean]), 0.9, np.array([0.05, 0.4]))
         assert (abs(found) < 0.02).all()
+
+
+def later_weights(errors, scales, power):
+    """Return the weights of two members (2,), given errors (2, n) of two groups of equal size."""
+    n = errors.shape[1]
+    at = timed_rows(np.arange(n), np.zeros(n), np.arange(n) % 2)._replace(place=np.arange(n))
+    rule, ones = TimeRule(scales, power), np.ones(2)
+    given = at, 5.0, ones.astype(bool), ones, rule, True
+    return find_level(errors, np.ones((2, n)), *given).weights
+
+
+def test_weights_of_later_rows_fall_with_a_power_of_the_loss_in_units_of_groups():
+    errors = np.sqrt([[1.0], [2.0]]) * np.ones(10)
+    first, eighth = (later_weights(errors, np.ones(10), power) for power in (1.0, 8.0))
+    assert 0.6 < first[0] < 0.75
+    assert eighth[0] > 0.95
+    # The second member is better in the group of small numbers.
+    errors, is_small = np.array([[10.0, 1.0] * 5, [11.0, 0.1] * 5]), np.arange(10) % 2 == 1
+    assert later_weights(errors, np.ones(10), 8.0)[0] > 0.7
+    assert later_weights(errors, np.where(is_small, 1.0, 100.0), 8.0)[1] > 0.95

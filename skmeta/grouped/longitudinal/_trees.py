@@ -102,10 +102,8 @@ def fit_lags(
         fold, n_rounds = np.zeros(len(y), int), start.population.n_rounds
     weight = query.weight
     if last is not None:
-        # A case with many rows counts more, but not as many times. Rows are drawn by their weights.
-        codes = np.unique(query.group, return_inverse=True)[1]
-        share_of = weight / np.sqrt(np.bincount(codes))[codes]
-        drawn = np.random.default_rng(0).choice(len(y), len(y), p=share_of / share_of.sum())
+        # What a user gives as a population learns what groups share, and not changes in time.
+        settings, drawn = settings._replace(estimator="auto"), _draw(query)
         columns, y, fold, weight = columns[drawn], y[drawn], fold[drawn], np.ones(len(y))
     fold = np.unique(fold, return_inverse=True)[1]
     parts = settings, columns, y, weight, fold, n_classes
@@ -113,6 +111,13 @@ def fit_lags(
         *parts, corrects_base=True, n_rounds=n_rounds, is_small=last is not None
     )
     return Lags(population, n_classes, last)
+
+
+def _draw(rows: Table) -> np.ndarray:
+    """Draw positions (n,) of rows by weight; the k rows of a case count as sqrt(k) rows."""
+    codes = np.unique(rows.group, return_inverse=True)[1]
+    chance = rows.weight / np.sqrt(np.bincount(codes))[codes]
+    return np.random.default_rng(0).choice(len(codes), len(codes), p=chance / chance.sum())
 
 
 def lag_columns(known: Table, at: Table, n_classes: int) -> np.ndarray:

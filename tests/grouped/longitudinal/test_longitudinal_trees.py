@@ -7,7 +7,7 @@ from grouped_tables import timed_rows
 from sklearn.metrics import log_loss
 
 from skmeta import GroupedClassifier
-from skmeta.grouped.longitudinal._trees import lag_columns, step_columns
+from skmeta.grouped.longitudinal._trees import _draw, lag_columns, step_columns
 
 
 def test_columns_of_steps_describe_the_rows_before():
@@ -61,3 +61,14 @@ def test_classes_that_last_are_carried_over():
     without = GroupedClassifier("patient").fit(X[seen].drop(columns="week"), y[seen])
     plain = log_loss(y[~seen], without.predict_proba(X[~seen].drop(columns="week")))
     assert best < later < best + 0.6 * (plain - best)
+
+
+def test_a_case_with_many_rows_counts_more_but_not_as_many_times():
+    codes = np.repeat([0, 1], [400, 100])
+    rows = timed_rows(np.arange(500.0), np.zeros(500), codes)
+    share = np.mean(codes[_draw(rows)] == 0)
+    # The 400 rows of one case count as 20, the 100 of the other as 10.
+    assert share == pytest.approx(2 / 3, abs=0.06)
+    heavy = rows._replace(weight=np.where(codes == 0, 1.0, 4.0))
+    assert np.mean(codes[_draw(heavy)] == 0) == pytest.approx(1 / 3, abs=0.06)
+    np.testing.assert_array_equal(_draw(rows), _draw(rows._replace(weight=3 * rows.weight)))
