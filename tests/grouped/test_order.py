@@ -1,6 +1,7 @@
 """order names the time: it stays a feature, and later rows are predicted from earlier ones."""
 
 import copy
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -138,6 +139,22 @@ def test_time_stays_a_feature_of_every_model(curves):
     with pytest.warns(UnusedDataWarning, match="model='population' switches off"):
         classes.fit(X, is_late)
     assert classes.score(X, is_late) > 0.95
+
+
+class CountsColumns(LinearRegression):
+    seen: ClassVar[set[int]] = set()
+
+    def fit(self, X, y, sample_weight=None):
+        self.seen.add(X.shape[1])
+        return super().fit(X, y, sample_weight)
+
+
+def test_a_population_of_ones_own_learns_what_groups_share_and_not_changes(curves):
+    X, y = curves
+    CountsColumns.seen.clear()
+    GroupedRegressor("animal", order="week", population=CountsColumns(), n_folds=2).fit(X, y)
+    # Trees on the last value have at least seven columns.
+    assert CountsColumns.seen == {X.shape[1] - 1}
 
 
 def test_without_order_a_column_that_rises_is_noticed(curves):
