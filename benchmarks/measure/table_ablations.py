@@ -24,8 +24,8 @@ The loss is the squared error, the quantile loss of counts and amounts, the log 
 the mean absolute scaled error of panels. Ratios are losses without the mechanism over losses with
 it; means are geometric, over tables. Seconds are of the processor, per fit.
 
-Exponential smoothing and the last value of the phase were members until these results. Trees that
-know earlier classes bring .1 % on these tables, and are kept for classes that last from row to row.
+Trees that know earlier classes bring .1 % on these tables, and are kept for classes that last from
+row to row.
 """
 
 from __future__ import annotations
